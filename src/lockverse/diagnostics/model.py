@@ -1,0 +1,48 @@
+"""Diagnostics as data: a code, what is wrong, where, and what to write instead.
+
+A headline says what is wrong with the program, a label what the marked text is, `help` what to type. Leaves out any
+knowledge of what is checked: that is the frontend's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A span of a file: 1-based lines and columns, the end past the last character. Line 0: the file as a whole."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place and what stands there, in a few words ("" for nothing to add)."""
+
+    place: Place
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong. `code` is a key of `codes.CODES`."""
+
+    code: str
+    headline: str
+    primary: Label
+    secondary: tuple[Label, ...] = ()
+    help: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Rejected(Exception):
+    """The scheme does not compile: these diagnostics say why, sorted by place."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__(f"{len(diagnostics)} diagnostic(s)")
+        self.diagnostics = diagnostics

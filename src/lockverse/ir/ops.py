@@ -1,0 +1,244 @@
+"""The operations of the intermediate representation.
+
+A function is a list of blocks; a block is a list of ops of which the last, and only the last, is a terminator (Jump,
+Branch or Return). Values live in numbered registers of the function, or are immediates.
+
+**Steps.** `Step` begins an atomic step: a thread can be preempted just before it and nowhere else. All ops from one
+Step to the next run as one, so a shared access is `Step; Load` or `Step; Store`, a primitive such as spin_lock is a
+Step followed by several loads and stores, and work on registers rides along with the step before it. Ops before a
+thread's first Step run when the thread starts. `Await` may block its step, so nothing between a Step and its Await
+writes memory, and `Choose` makes its step have several outcomes.
+
+Functions of properties (`Function.observer`) have no steps: they read one state as a whole.
+
+Leaves out: memory order. The search is sequentially consistent; `Step.order` records what the program asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .reason import Reason
+from .types import Int, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Reg:
+    """The register of that number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imm:
+    """A constant; False and True are 0 and 1, NULL is 0, an enum member is its position."""
+
+    value: int
+
+
+Value: TypeAlias = Reg | Imm
+
+UNARY = ("neg", "not", "invert")
+ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "and", "or", "xor", "shl", "shr")
+COMPARISON = ("eq", "ne", "lt", "le", "gt", "ge")
+ORDERS = ("plain", "once", "relaxed", "acquire", "release", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """dst := src."""
+
+    dst: Reg
+    src: Value
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """dst := op a. "neg" and "invert" are of `type` and are checked or wrapped as Binary is; "not" gives a bool."""
+
+    dst: Reg
+    op: str
+    a: Value
+    type: Scalar
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """dst := a op b.
+
+    For ARITHMETIC `type` is the integer type of the result: computed exactly, then reduced if the type wraps, else a
+    fault OVERFLOW if it is out of range. Division floors and takes the sign of the divisor, as Python's; by zero it
+    is DIVISION_BY_ZERO. A shift by a negative amount or by 64 and more is OVERFLOW.
+    For COMPARISON the result is a bool and `type` is that of the operands.
+    """
+
+    dst: Reg
+    op: str
+    a: Value
+    b: Value
+    type: Scalar
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """dst := src as an integer of `type`: reduced if it wraps, else OVERFLOW if out of range. `what` names the
+    variable or field it is for, in the message."""
+
+    dst: Reg
+    src: Value
+    type: Int
+    what: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """dst := the address `offset` cells into the object at `base`; NULL_DEREFERENCE if `base` is 0."""
+
+    dst: Reg
+    base: Value
+    offset: int
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """dst := the address of element `index` of the array at `base`; NULL_DEREFERENCE if `base` is 0, OUT_OF_BOUNDS
+    unless 0 <= index < length. `stride` is the size of an element in cells."""
+
+    dst: Reg
+    base: Value
+    index: Value
+    length: int
+    stride: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """dst := the address of the running thread's own task_struct."""
+
+    dst: Reg
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An atomic step begins here.
+
+    `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
+    address of the object it is about (the cell loaded, the lock taken), or None.
+    """
+
+    kind: str
+    order: str
+    target: Value | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """dst := the cell at `address`, which holds a `type`."""
+
+    dst: Reg
+    address: Value
+    type: Scalar
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The cell at `address`, which holds a `type`, := src. `src` is already in range (see Narrow)."""
+
+    address: Value
+    src: Value
+    type: Scalar
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """The step can run only in states where `condition` is true; elsewhere the thread is blocked."""
+
+    condition: Value
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assume:
+    """Executions in which `condition` is false are not looked at."""
+
+    condition: Value
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A fault of that reason if `condition` is false."""
+
+    condition: Value
+    reason: Reason
+    message: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """dst := any of low, low + 1, ..., high: the environment picks. Follows its own Step of kind "choose"."""
+
+    dst: Reg
+    low: int
+    high: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """dsts := function(args). Gone after inlining."""
+
+    dsts: tuple[Reg, ...]
+    function: str
+    args: tuple[Value, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Go to the block (in linked code: to the op) of that number."""
+
+    target: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Go to `yes` if the condition is not 0, else to `no`.
+
+    `yes_decides` and `no_decides` say what going there means for the statement of `at`: True that its condition came
+    out true, False that it came out false, None that nothing is decided yet (an operand of `and`, say).
+    """
+
+    condition: Value
+    yes: int
+    no: int
+    at: int
+    yes_decides: bool | None = None
+    no_decides: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The function ends with these results; in linked code, the thread ends."""
+
+    values: tuple[Value, ...]
+    at: int
+
+
+Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self
+Terminator: TypeAlias = Jump | Branch | Return
+Op: TypeAlias = Local | Step | Load | Store | Await | Assume | Check | Choose | Call | Terminator

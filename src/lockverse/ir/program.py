@@ -1,0 +1,139 @@
+"""Functions, threads, memory and properties: a whole scheme in the intermediate representation.
+
+`Program` is what the frontend makes: functions that call each other. `Linked` is what the passes make of it and what
+the machines run: one flat `Code` a thread and a property, without calls.
+
+Leaves out: how a state is represented (each machine has its own way) and how a search goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .ops import Op
+from .source import Origin, Statement
+from .types import Scalar, Struct, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register: `kind` is "param", "local" (a variable of the user's) or "temp" (the compiler's own)."""
+
+    name: str
+    type: Scalar
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A list of ops that ends with its only terminator; a block's number is its place in the function."""
+
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function for one choice of argument types. Block 0 is the entry; registers 0.. are the parameters.
+
+    An `observer` has no steps and writes no memory: it is (or is called from) a property. A `primitive` belongs to the
+    vocabulary: its ops make one step, shown as the user's call.
+    """
+
+    name: str
+    parameters: int
+    registers: tuple[Register, ...]
+    results: tuple[Scalar, ...]
+    blocks: tuple[Block, ...]
+    observer: bool = False
+    primitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object of the scene: its name as the reader knows it, its type, and its first cell."""
+
+    name: str
+    type: Type
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of memory: "memcg1.nr_mapped", its type, its value when the scene starts."""
+
+    name: str
+    type: Scalar
+    initial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What a CPU runs: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
+    address."""
+
+    cpu: int
+    function: str
+    title: str
+    arguments: tuple[int, ...]
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """What must hold. `kind` is Reason.ALWAYS, AT_REST or SOMETIMES as a string; `function` takes nothing and gives a
+    bool. `origin` points at it in the scheme."""
+
+    kind: str
+    message: str
+    function: str
+    origin: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A scheme with its scene. Cell 0 is NULL's and is never read.
+
+    `tasks` is the address of the array of task_structs, one a thread, in thread order.
+    `locks` are the addresses of all locks: structs of kind "lock", wherever they are embedded.
+    """
+
+    name: str
+    file: str
+    structs: Mapping[str, Struct]
+    functions: Mapping[str, Function]
+    objects: tuple[Object, ...]
+    cells: tuple[Cell, ...]
+    threads: tuple[Thread, ...]
+    properties: tuple[Property, ...]
+    statements: tuple[Statement, ...]
+    origins: tuple[Origin, ...]
+    tasks: int
+    locks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A function without calls, flat: the targets of Jump and Branch are indices into `ops`.
+
+    `keep[pc]` are the registers that are part of a thread's state when it stands before `ops[pc]`; all others are
+    zero there. It is empty where no thread can stand (a thread stands before a Step, or has finished).
+    """
+
+    name: str
+    parameters: int
+    registers: tuple[Register, ...]
+    ops: tuple[Op, ...]
+    keep: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What a machine runs. `codes[i]` is the code of `program.threads[i]` and `conditions[i]` that of
+    `program.properties[i]`; threads with one function share one Code object. `origins` extends
+    `program.origins` by those that inlining made."""
+
+    program: Program
+    codes: tuple[Code, ...]
+    conditions: tuple[Code, ...]
+    origins: tuple[Origin, ...]

@@ -1,0 +1,31 @@
+"""What a run can fail for: the closed vocabulary of reasons.
+
+A reason is part of the contract with users: it stands in expected files, trace files and JSON. Leaves out the
+verdict (holds, broken, unknown), which is about a whole search and lives in `trace/verdict.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a run is broken."""
+
+    ALWAYS = "always"
+    AT_REST = "at-rest"
+    SOMETIMES = "sometimes"
+    ASSERTION = "assertion"
+    WARNING = "warning"
+    BUG = "bug"
+    DEADLOCK = "deadlock"
+    ENDLESS_SPINNING = "endless-spinning"
+    NULL_DEREFERENCE = "null-dereference"
+    OVERFLOW = "overflow"
+    OUT_OF_BOUNDS = "out-of-bounds"
+    DIVISION_BY_ZERO = "division-by-zero"
+    LOCK_HELD_AT_EXIT = "lock-held-at-exit"
+    UNLOCK_BY_STRANGER = "unlock-by-stranger"
+    RECURSIVE_LOCKING = "recursive-locking"
+    RCU_IMBALANCE = "rcu-imbalance"
+    RCU_SELF_WAIT = "rcu-self-wait"

@@ -1,0 +1,61 @@
+"""spinlock_t: the lock is the task that holds it, or nobody's.
+
+Taking a lock one already holds, and giving back a lock another holds, are faults, as lockdep reports them
+(kernel/locking/lockdep.c and lib/spinlock debugging, Linux 6.1). A waiting CPU is simply not able to go on, so
+waiting costs no states. Leaves out interrupts: spin_lock_irqsave and its like come with the contexts.
+"""
+
+from __future__ import annotations
+
+from .environment import require
+from .null import NULL
+from .step import step
+from .structs import struct
+from .task import current_task, task_struct, wait_until
+from .types import ptr
+
+
+@struct(kind="lock", opaque=True)
+class spinlock_t:
+    """A spinlock. `with lock:` takes it and gives it back."""
+
+    owner: ptr[task_struct]  # type: ignore[valid-type]
+
+    def __enter__(self) -> None:
+        spin_lock(self)
+
+    def __exit__(self, *problem: object) -> None:
+        spin_unlock(self)
+
+
+@step("acquire")
+def spin_lock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
+    """Wait until nobody holds the lock, and take it."""
+    require(lock.owner != current_task(), "recursive-locking", "spin_lock() of a lock this CPU already holds")
+    wait_until(lock.owner == NULL)
+    lock.owner = current_task()
+
+
+@step("acquire")
+def spin_trylock(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
+    """Take the lock if nobody holds it; give whether that worked. Never waits."""
+    if lock.owner != NULL:
+        return False
+    lock.owner = current_task()
+    return True
+
+
+@step("release")
+def spin_unlock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
+    """Give the lock back. Only its holder may."""
+    require(lock.owner == current_task(), "unlock-by-stranger", "spin_unlock() of a lock this CPU does not hold")
+    lock.owner = NULL
+
+
+@step("once")
+def spin_is_locked(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
+    """Whether anybody holds the lock just now."""
+    return lock.owner != NULL
+
+
+setattr(spinlock_t, "__lockverse_guard__", (spin_lock, spin_unlock))  # noqa: B010

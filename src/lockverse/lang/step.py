@@ -1,0 +1,65 @@
+"""How the vocabulary says what it is: one step, a macro on a place, or something the compiler itself knows.
+
+A function marked `@step` is written in the language and is one atomic step. It runs under plain Python as it stands,
+and the compiler compiles the same body. Leaves out the steps themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """A step's name, and its order: plain, once, relaxed, acquire, release or full."""
+
+    name: str
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceInfo:
+    """A macro on a place: its name, its order, and `kind`, one of read, write, xchg, cmpxchg, try_cmpxchg."""
+
+    name: str
+    order: str
+    kind: str
+
+
+def step(order: str) -> Callable[[F], F]:
+    """Mark a function as one atomic step of that order."""
+
+    def decorate(function: F) -> F:
+        setattr(function, "__lockverse_step__", StepInfo(function.__name__, order))  # noqa: B010
+        return function
+
+    return decorate
+
+
+def named_step(name: str, body: FunctionType, order: str, types: dict[str, object], doc: str) -> FunctionType:
+    """A step with the body of another under a name of its own, whose parameters have the given types."""
+    made = FunctionType(body.__code__, body.__globals__, name, body.__defaults__, body.__closure__)
+    made.__annotations__ = {**body.__annotations__, **types}
+    made.__doc__, made.__module__, made.__qualname__ = doc, body.__module__, name
+    return step(order)(made)
+
+
+def place_macro(name: str, order: str, kind: str) -> Callable[[F], F]:
+    """Mark a function as a macro whose first argument is a place."""
+
+    def decorate(function: F) -> F:
+        setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind))  # noqa: B010
+        return function
+
+    return decorate
+
+
+def intrinsic(function: F) -> F:
+    """Mark a function as one the compiler knows by its name."""
+    setattr(function, "__lockverse_intrinsic__", function.__name__)  # noqa: B010
+    return function

@@ -1,0 +1,78 @@
+"""Tasks: what each CPU runs, and what the vocabulary keeps for each.
+
+Under plain Python one task runs at a time, the boot task unless `running()` says otherwise. Leaves out scheduling:
+which task runs when is the search's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import WouldBlock
+from .step import intrinsic
+from .structs import struct
+from .types import u8, u64
+
+
+@struct(kind="task", opaque=True)
+class task_struct:
+    """A task: its number, how deep it is in RCU read sections, and whose sections its grace period waits for (a bit
+    each)."""
+
+    pid: u8  # type: ignore[valid-type]
+    rcu_read_lock_nesting: u8  # type: ignore[valid-type]
+    rcu_blockers: u64  # type: ignore[valid-type]
+
+
+class _Running:
+    """The tasks of plain Python: all there are, and the one that runs."""
+
+    def __init__(self) -> None:
+        self.boot = task_struct()
+        self.current = self.boot
+        self.all = [self.boot]
+
+
+_running = _Running()
+
+
+@intrinsic
+def current_task() -> task_struct:
+    """The task that runs this, as the kernel's `current`."""
+    return _running.current
+
+
+@intrinsic
+def all_tasks() -> list[task_struct]:
+    """All tasks, in the order of their CPUs. Stands only in a for loop."""
+    return _running.all
+
+
+@intrinsic
+def smp_processor_id() -> int:
+    """The number of the CPU that runs this."""
+    return int(_running.current.pid)
+
+
+@intrinsic
+def wait_until(condition: object) -> None:
+    """In a @step, before anything is written: the step can happen only when `condition` is true.
+
+    Under plain Python nobody else runs, so a false condition raises WouldBlock.
+    """
+    if not condition:
+        raise WouldBlock("this step waits for another task, and under plain Python no other task runs")
+
+
+@contextmanager
+def running(task: task_struct) -> Iterator[None]:
+    """Run what is inside as that task (plain Python only)."""
+    before, known = _running.current, _running.all
+    _running.current = task
+    if not any(one is task for one in known):
+        _running.all = [*known, task]
+    try:
+        yield
+    finally:
+        _running.current, _running.all = before, known

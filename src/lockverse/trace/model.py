@@ -1,0 +1,109 @@
+"""A race as data: what each thread did, in order, and how it ended. Complete in itself: no source file, no program.
+
+The machine records it, the session writes and reads it, reports print it. Leaves out how it was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockverse.ir.reason import Reason
+from lockverse.ir.source import Statement
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A cell read or written in a step, with a reader's name for it and for the values: "p.memcg", "memcg2".
+
+    `kind` is "read" or "write"; `old` is the value before (equal to `value` for a read).
+    """
+
+    cell: str
+    kind: str
+    value: str
+    old: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A statement that ran (or began, or went on): `stack` holds the calls that led there, outermost first, and then
+    the statement itself, as indices into `Trace.statements`. `outcome` is what its condition came out as in this
+    step; None if it has none or has not decided yet. `value` is what it put in its variable, for `x = ...` with a
+    name on the left, else None."""
+
+    stack: tuple[int, ...]
+    outcome: bool | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of one thread. `kind` is the step's ("load", "store", "spin_lock", ...) and `stack` where it stands, as
+    in Visit. `choice` is what the environment picked, 0 if nothing. `visits` are the statements it ran in order, its
+    own first; for the first event of a thread they begin with what ran before any step."""
+
+    thread: int
+    kind: str
+    stack: tuple[int, ...]
+    choice: int
+    accesses: tuple[Access, ...]
+    visits: tuple[Visit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A thread for a reader: the function it runs, its CPU, and that function's own statements."""
+
+    title: str
+    cpu: int
+    body: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A thread that cannot go on: where it stands, what it does there ("spin_lock"), the object it waits for and the
+    thread that holds it, if that is known."""
+
+    thread: int
+    stack: tuple[int, ...]
+    kind: str
+    object: str | None
+    holder: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How it ended. `stack` is the statement that failed, empty if none did (a deadlock, a property).
+
+    `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
+    `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
+    `reads` are the cells the failing property read, if it was one.
+    """
+
+    reason: Reason
+    message: str
+    remark: str
+    thread: int | None
+    stack: tuple[int, ...]
+    blocked: tuple[Blocked, ...] = ()
+    loop: int | None = None
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A whole race. `initial` are the cells the race reads or writes, with their first values, in memory order.
+
+    `source` is the scheme's file as the user named it, `parameters` the values its parameters had.
+    """
+
+    scheme: str
+    source: str
+    parameters: tuple[tuple[str, str], ...]
+    statements: tuple[Statement, ...]
+    columns: tuple[Column, ...]
+    initial: tuple[tuple[str, str], ...]
+    events: tuple[Event, ...]
+    failure: Failure
