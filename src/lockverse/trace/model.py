@@ -54,11 +54,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A thread for a reader: the function it runs, its CPU, and that function's own statements."""
+    """A thread for a reader: the function it runs and its CPU."""
 
     title: str
     cpu: int
-    body: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A whole race. `initial` are the cells the race reads or writes, with their first values, in memory order.
+    """A whole race. `initial` are the cells the race touches and those that what must hold looks at, with their first
+    values, in memory order; the insides of locks and tasks are not among them.
 
     `source` is the scheme's file as the user named it, `parameters` the values its parameters had.
     """

@@ -1,0 +1,307 @@
+"""The reference machine: it runs linked code op by op, as ir/ops.py says. It is the specification.
+
+A state is (memory, threads): the cells' values, and for each thread its position and its registers; a thread that has
+finished is at FINISHED. Only what `Code.keep` names is kept between steps. Local work that repeats itself inside a step
+is found exactly (Brent, "An improved Monte Carlo factorization algorithm", BIT 20, 1980, section 2, finds the cycle).
+
+Leaves out speed, and any order of accesses but the program's own: memory is sequentially consistent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+
+from lockverse.ir import ops
+from lockverse.ir.ops import Op, Reg, Value
+from lockverse.ir.program import Code, Linked
+from lockverse.ir.reason import Reason
+from lockverse.ir.types import Int, Struct
+
+from .names import Names, range_of
+from .protocol import Blocked, Faulted, Moved, Outcome, Pruned, Started, TooLong
+
+FINISHED: Final = -1
+OPS_IN_A_STEP: Final = 1_000_000  # about a second here; no kernel path does a thousandth of it between two accesses
+WATCH_FROM: Final = 1_000  # ops before a step is suspected of going round: looking costs a copy of the registers
+
+Memory: TypeAlias = tuple[int, ...]
+ThreadState: TypeAlias = tuple[int, tuple[int, ...]]
+MachineState: TypeAlias = tuple[Memory, tuple[ThreadState, ...]]
+
+
+class _Stop(Exception):
+    """The step ends here with this outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+@dataclass(slots=True)
+class Run:
+    """A step while it runs: what an op works on. `watch` is told of every op before it runs."""
+
+    code: Code
+    thread: int
+    pc: int
+    registers: list[int]
+    memory: list[int]
+    choice: int = 0
+    choices: int = 1
+    seen: int = field(default=0)
+
+    def value(self, value: Value) -> int:
+        """What an operand is now."""
+        return self.registers[value.number] if isinstance(value, Reg) else value.value
+
+
+Watch: TypeAlias = Callable[[Op, Run], None]
+
+
+class Interpreter:
+    """A linked program as a Machine (see protocol.py)."""
+
+    def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP) -> None:
+        self.linked, self.names = linked, Names(linked.program)
+        self._limit = ops_in_a_step
+        self._nesting = _offset(linked.program.structs.values(), "rcu_read_lock_nesting")
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return len(self.linked.codes)
+
+    # The protocol
+
+    def start(self, watch: Watch | None = None) -> Started:
+        """Every thread, in order, runs what comes before its first step."""
+        memory = [cell.initial for cell in self.linked.program.cells]
+        threads: list[ThreadState] = []
+        for number, code in enumerate(self.linked.codes):
+            registers = [0] * len(code.registers)
+            arguments = self.linked.program.threads[number].arguments
+            registers[: len(arguments)] = arguments
+            run = Run(code, number, 0, registers, memory)
+            if not isinstance(code.ops[0], ops.Step):
+                outcome = self._go(run, watch)
+                if outcome is not None:
+                    assert isinstance(outcome, Pruned | Faulted | TooLong)
+                    return Started(outcome, number)
+            threads.append(_kept(run))
+        return Started(Moved((tuple(memory), tuple(threads))))
+
+    def step(self, state: MachineState, thread: int, choice: int, watch: Watch | None = None) -> Outcome:  # type: ignore[override]
+        """The next step of `thread`; see Machine.step."""
+        memory, threads = state
+        pc, registers = threads[thread]
+        run = Run(self.linked.codes[thread], thread, pc, list(registers), list(memory), choice)
+        outcome = self._go(run, watch)
+        if outcome is None:
+            after = (*threads[:thread], _kept(run), *threads[thread + 1 :])
+            return Moved((tuple(run.memory), after), run.choices)
+        return outcome if isinstance(outcome, Blocked | TooLong) else replace(outcome, choices=run.choices)
+
+    def finished(self, state: MachineState, thread: int) -> bool:  # type: ignore[override]
+        """Whether `thread` has come to its end."""
+        return state[1][thread][0] == FINISHED
+
+    def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:  # type: ignore[override]
+        """Whether the property of that index holds."""
+        code = self.linked.conditions[condition]
+        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]))
+        outcome = self._go(run, watch)
+        if outcome is None:
+            return bool(run.seen)
+        assert isinstance(outcome, Faulted)
+        return outcome
+
+    # Running
+
+    def _go(self, run: Run, watch: Watch | None) -> Outcome | None:
+        """Run to the next step or the end; None if it got there, else what stopped it."""
+        try:
+            self._loop(run, watch)
+        except _Stop as stop:
+            return stop.outcome
+        return None
+
+    def _loop(self, run: Run, watch: Watch | None) -> None:
+        code = run.code.ops
+        count, power, mark = 0, WATCH_FROM, None
+        while True:
+            op = code[run.pc]
+            if watch is not None:
+                watch(op, run)
+            run.pc += 1
+            _EXECUTE[type(op)](self, run, op)
+            if run.pc == FINISHED or isinstance(code[run.pc], ops.Step):
+                return
+            count += 1
+            if count >= WATCH_FROM:
+                here = (run.pc, tuple(run.registers), tuple(run.memory))
+                if here == mark:
+                    raise _stop(op, Reason.ENDLESS_SPINNING, "spins for ever without a look at memory", "SPINS FOR EVER")
+                if count == power:
+                    mark, power = here, 2 * power
+                if count >= self._limit:
+                    raise _Stop(TooLong(count))
+
+    # What the ops do. Each reads `run` and changes it; a fault raises _Stop.
+
+    def _copy(self, run: Run, op: ops.Copy) -> None:
+        run.registers[op.dst.number] = run.value(op.src)
+
+    def _unary(self, run: Run, op: ops.Unary) -> None:
+        a = run.value(op.a)
+        if op.op == "not":
+            run.registers[op.dst.number] = int(not a)
+            return
+        assert isinstance(op.type, Int)
+        result = -a if op.op == "neg" else ~a if op.type.signed else op.type.high - a
+        run.registers[op.dst.number] = self._in_range(run, op, result, f"{_UNARY[op.op]}{a}")
+
+    def _binary(self, run: Run, op: ops.Binary) -> None:
+        a, b = run.value(op.a), run.value(op.b)
+        if op.op in _COMPARE:
+            run.registers[op.dst.number] = int(_COMPARE[op.op](a, b))
+            return
+        what = f"{a} {_SYMBOLS[op.op]} {b}"
+        if op.op in ("floordiv", "mod") and b == 0:
+            raise _stop(op, Reason.DIVISION_BY_ZERO, f"division by zero: {what}", f"DIVISION BY ZERO {what}")
+        if op.op in ("shl", "shr") and not 0 <= b < 64:
+            raise _stop(op, Reason.OVERFLOW, f"a shift by {b}: {what}", f"OVERFLOW {what}")
+        run.registers[op.dst.number] = self._in_range(run, op, _COMPUTE[op.op](a, b), what)
+
+    def _narrow(self, run: Run, op: ops.Narrow) -> None:
+        value = run.value(op.src)
+        if not op.type.wraps and not op.type.holds(value):
+            raise self._overflow(run, op, op.type, value, op.what.strip("`"))
+        run.registers[op.dst.number] = op.type.reduce(value) if op.type.wraps else value
+
+    def _in_range(self, run: Run, op: ops.Unary | ops.Binary, value: int, what: str) -> int:
+        assert isinstance(op.type, Int)
+        if op.type.wraps:
+            return op.type.reduce(value)
+        if not op.type.holds(value):
+            raise self._overflow(run, op, op.type, value, what)
+        return value
+
+    def _overflow(self, run: Run, op: ops.Unary | ops.Binary | ops.Narrow, kind: Int, value: int, what: str) -> _Stop:
+        """Where the result goes straight to memory a reader knows it by its cell's name, else by how it came about."""
+        word = "UNDERFLOW" if value < kind.low else "OVERFLOW"
+        following = next((one for one in run.code.ops[run.pc : run.pc + 2] if isinstance(one, ops.Store) and one.src == op.dst), None)
+        name = what if following is None else self.names.cell(run.value(following.address))
+        message = f"{word.lower()}: {value} does not fit {name} ({kind}, {range_of(kind)})"
+        return _stop(op, Reason.OVERFLOW, message, f"{word} {name} = {value}")
+
+    def _field(self, run: Run, op: ops.Field) -> None:
+        base = run.value(op.base)
+        if base == 0:
+            holder = op.name.rpartition(".")[0]
+            raise _stop(op, Reason.NULL_DEREFERENCE, f"NULL dereference: {holder or op.name} is NULL", f"NULL DEREFERENCE {op.name}")
+        run.registers[op.dst.number] = base + op.offset
+
+    def _element(self, run: Run, op: ops.Element) -> None:
+        base, index = run.value(op.base), run.value(op.index)
+        if base == 0:
+            raise _stop(op, Reason.NULL_DEREFERENCE, "NULL dereference: the array is NULL", "NULL DEREFERENCE")
+        if not 0 <= index < op.length:
+            name = self.names.object(base)
+            message = f"index {index} is outside {name}[0..{op.length - 1}]"
+            raise _stop(op, Reason.OUT_OF_BOUNDS, message, f"OUT OF BOUNDS {name}[{index}]")
+        run.registers[op.dst.number] = base + index * op.stride
+
+    def _self(self, run: Run, op: ops.Self) -> None:
+        run.registers[op.dst.number] = self.linked.program.threads[run.thread].task
+
+    def _step(self, run: Run, op: ops.Step) -> None:
+        """The step has begun."""
+
+    def _load(self, run: Run, op: ops.Load) -> None:
+        run.registers[op.dst.number] = run.memory[run.value(op.address)]
+
+    def _store(self, run: Run, op: ops.Store) -> None:
+        run.memory[run.value(op.address)] = run.value(op.src)
+
+    def _await(self, run: Run, op: ops.Await) -> None:
+        if not run.value(op.condition):
+            raise _Stop(Blocked())
+
+    def _assume(self, run: Run, op: ops.Assume) -> None:
+        if not run.value(op.condition):
+            raise _Stop(Pruned())
+
+    def _check(self, run: Run, op: ops.Check) -> None:
+        if not run.value(op.condition):
+            raise _stop(op, op.reason, op.message, _REMARKS.get(op.reason, str(op.reason).upper().replace("-", " ")))
+
+    def _choose(self, run: Run, op: ops.Choose) -> None:
+        run.choices = op.high - op.low + 1
+        run.registers[op.dst.number] = op.low + run.choice
+
+    def _jump(self, run: Run, op: ops.Jump) -> None:
+        run.pc = op.target
+
+    def _branch(self, run: Run, op: ops.Branch) -> None:
+        run.pc = op.yes if run.value(op.condition) else op.no
+
+    def _return(self, run: Run, op: ops.Return) -> None:
+        if run.thread < 0:
+            run.seen = run.value(op.values[0])
+        else:
+            self._at_exit(run, op)
+        run.pc = FINISHED
+
+    def _at_exit(self, run: Run, op: ops.Return) -> None:
+        task = self.linked.program.threads[run.thread].task
+        for lock, name in self.names.locks.items():
+            if run.memory[lock] == task:
+                raise _stop(op, Reason.LOCK_HELD_AT_EXIT, f"{name} is still held at the end", f"STILL HELD {name}")
+        if self._nesting is not None and run.memory[task + self._nesting]:
+            raise _stop(op, Reason.RCU_IMBALANCE, "ends inside an RCU read section", "STILL IN AN RCU READ SECTION")
+
+
+def _kept(run: Run) -> ThreadState:
+    if run.pc == FINISHED:
+        return FINISHED, ()
+    registers = [0] * len(run.registers)
+    for number in run.code.keep[run.pc]:
+        registers[number] = run.registers[number]
+    return run.pc, tuple(registers)
+
+
+def _offset(structs: object, name: str) -> int | None:
+    for struct in structs:  # type: ignore[attr-defined]
+        assert isinstance(struct, Struct)
+        if struct.kind == "task" and (found := struct.field(name)) is not None:
+            return found.offset
+    return None
+
+
+def _stop(op: Op, reason: Reason, message: str, remark: str) -> _Stop:
+    return _Stop(Faulted(reason, message, remark, op.at))
+
+
+_UNARY: Final = {"neg": "-", "invert": "~"}
+_SYMBOLS: Final = {
+    "add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>",
+}  # fmt: skip
+_COMPUTE: Final[dict[str, Callable[[int, int], int]]] = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "floordiv": lambda a, b: a // b,
+    "mod": lambda a, b: a % b, "and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b,
+    "shl": lambda a, b: a << b, "shr": lambda a, b: a >> b,
+}  # fmt: skip
+_COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
+    "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
+}  # fmt: skip
+_REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
+_EXECUTE: Final[dict[type, Callable[..., None]]] = {
+    ops.Copy: Interpreter._copy, ops.Unary: Interpreter._unary, ops.Binary: Interpreter._binary,
+    ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Element: Interpreter._element,
+    ops.Self: Interpreter._self, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
+    ops.Await: Interpreter._await, ops.Assume: Interpreter._assume, ops.Check: Interpreter._check,
+    ops.Choose: Interpreter._choose, ops.Jump: Interpreter._jump, ops.Branch: Interpreter._branch,
+    ops.Return: Interpreter._return,
+}  # fmt: skip

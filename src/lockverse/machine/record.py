@@ -1,0 +1,329 @@
+"""From a schedule to a trace: the schedule is run again, and everything a reader may want to see is written down.
+
+What is recorded is data (trace/model.py): which statements each step ran, which cells it touched, how it ended. Works
+for any Machine's result, since the interpreter is what runs it. Leaves out how it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from lockverse.ir import ops
+from lockverse.ir.ops import Op, Step
+from lockverse.ir.program import Linked
+from lockverse.ir.reason import Reason
+from lockverse.ir.source import NO_CALLER
+from lockverse.ir.types import Int, Scalar
+from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit
+
+from . import protocol
+from .interpreter import Interpreter, MachineState, Run
+from .names import Names
+
+_TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
+_RCU_WAIT = "synchronize_rcu"
+MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a schedule is known or believed to end; see explore.search.Failing, which has the same parts."""
+
+    reason: Reason
+    condition: int | None = None
+    loop: tuple[tuple[int, int], ...] = ()
+    starter: int | None = None
+
+
+class DoesNotFit(Exception):
+    """The scheme no longer does what the schedule says: `position` is the index of the first move that does not fit."""
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(why)
+        self.position, self.why = position, why
+
+
+def record(
+    linked: Linked, schedule: Sequence[tuple[int, int]], ending: Ending, parameters: tuple[tuple[str, str], ...] = ()
+) -> Trace:
+    """The trace of a schedule. Raises DoesNotFit if the scheme cannot follow it or ends otherwise."""
+    return _Recorder(linked, parameters).run(tuple(schedule), ending)
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What one step does, op by op: the recorder's watch."""
+
+    linked: Linked
+    names: Names
+    accesses: list[Access] = field(default_factory=list)
+    cells: list[int] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    kind: str = ""
+    stack: tuple[int, ...] = ()
+    begun: int = 0  # how many visits, from the first, have had a step or come to something
+
+    def __call__(self, op: Op, run: Run) -> None:
+        if isinstance(op, Step):
+            self.kind, self.stack = op.kind, self.stack_of(op.at)
+        elif isinstance(op, ops.Load):
+            self._access(run.value(op.address), "read", op.type, None, run)
+        elif isinstance(op, ops.Store):
+            self._access(run.value(op.address), "write", op.type, run.value(op.src), run)
+        self._visit(op, run)
+        if isinstance(op, Step):
+            self.begun = len(self.visits)
+
+    def stop_before(self, step: Step) -> None:
+        """The thread stands before `step` now: what only prepared it has not happened yet for a reader."""
+        stack = self.stack_of(step.at)
+        while len(self.visits) > self.begun and stack[: len(self.visits[-1].stack)] == self.visits[-1].stack:
+            last = self.visits[-1]
+            if last.outcome is not None or last.value is not None:
+                break
+            self.visits.pop()
+
+    def _access(self, address: int, kind: str, type_: Scalar, new: int | None, run: Run) -> None:
+        old = self.names.value(run.memory[address], type_)
+        value = old if new is None else self.names.value(new, type_)
+        self.accesses.append(Access(self.names.cell(address), kind, value, old))
+        self.cells.append(address)
+
+    def stack_of(self, origin: int) -> tuple[int, ...]:
+        """The statements that led to an op, outermost first."""
+        found = []
+        while origin != NO_CALLER:
+            found.append(self.linked.origins[origin].statement)
+            origin = self.linked.origins[origin].caller
+        return tuple(reversed(found))
+
+    def _visit(self, op: Op, run: Run) -> None:
+        stack = self.stack_of(op.at)
+        if stack[-1] == 0 or isinstance(op, ops.Jump):
+            return  # nobody's statement, or the way from one to the next
+        text = self.linked.program.statements[stack[-1]].text
+        if isinstance(op, ops.Return) and not text.startswith("return"):
+            return
+        if not self.visits or self.visits[-1].stack != stack or self.visits[-1].outcome is not None:
+            self.visits.append(Visit(stack))
+        if isinstance(op, ops.Branch):
+            decided = op.yes_decides if run.value(op.condition) else op.no_decides
+            self.visits[-1] = replace(self.visits[-1], outcome=decided)
+        elif isinstance(op, ops.Copy):
+            register = run.code.registers[op.dst.number]
+            named = _TARGET.match(text)
+            if register.kind != "temp" and named is not None and named[1] == register.name:
+                value = self.names.value(run.value(op.src), register.type)
+                self.visits[-1] = replace(self.visits[-1], value=value)
+
+
+class _Recorder:
+    def __init__(self, linked: Linked, parameters: tuple[tuple[str, str], ...]) -> None:
+        self.linked, self.parameters = linked, parameters
+        self.machine = Interpreter(linked)
+        self.names = self.machine.names
+        self.events: list[Event] = []
+        self.touched: set[int] = set()
+        self.last: _Notes | None = None
+
+    def run(self, schedule: tuple[tuple[int, int], ...], ending: Ending) -> Trace:
+        notes = [_Notes(self.linked, self.names) for _ in range(self.machine.threads)]
+        start = self.machine.start(lambda op, run: notes[run.thread](op, run))
+        started = {thread: one.visits for thread, one in enumerate(notes)}
+        if isinstance(start.outcome, protocol.Faulted):
+            failure = self._fault(start.outcome, start.thread)
+            self.events = [self._first_event(start.thread, started)]
+            return self._ended(ending, failure, fits=ending.starter == start.thread and ending.reason is start.outcome.reason)
+        if not isinstance(start.outcome, protocol.Moved) or ending.starter is not None:
+            raise DoesNotFit(0, "the threads do not start as they did")
+        initial: MachineState = start.outcome.state  # type: ignore[assignment]
+        self._note_properties(initial)
+        for thread, one in enumerate(notes):
+            self._stand(initial, thread, one)
+        state, failure_ = self._moves(initial, schedule, 0)
+        self._put_first(started)
+        if failure_ is not None:
+            return self._ended(ending, failure_, fits=ending.condition is None and ending.reason is failure_.reason)
+        return self._at_state(state, ending)
+
+    def _first_event(self, thread: int, started: dict[int, list[Visit]]) -> Event:
+        visits = tuple(started.get(thread, ()))
+        return Event(thread, "start", visits[-1].stack if visits else (), 0, (), visits)
+
+    def _note_properties(self, initial: MachineState) -> None:
+        """What must hold is about the cells it looks at, whether or not this race touches them."""
+
+        def watch(op: Op, run: Run) -> None:
+            if isinstance(op, ops.Load):
+                self.touched.add(run.value(op.address))
+
+        for condition in range(len(self.linked.conditions)):
+            self.machine.evaluate(initial, condition, watch)
+
+    def _stand(self, state: MachineState, thread: int, notes: _Notes) -> None:
+        if not self.machine.finished(state, thread):
+            step = self.linked.codes[thread].ops[state[1][thread][0]]
+            assert isinstance(step, Step)
+            notes.stop_before(step)
+
+    def _put_first(self, started: dict[int, list[Visit]]) -> None:
+        """What a thread did before any step belongs to its first event."""
+        for index, event in enumerate(self.events):
+            before = started.pop(event.thread, [])
+            if before:
+                self.events[index] = replace(event, visits=_merged(before, event.visits))
+
+    def _moves(
+        self, state: MachineState, schedule: Sequence[tuple[int, int]], base: int
+    ) -> tuple[MachineState, Failure | None]:
+        """Follow a schedule; gives the state it leads to, and the failure if its last move fails."""
+        for position, (thread, choice) in enumerate(schedule, base):
+            if not 0 <= thread < self.machine.threads:
+                raise DoesNotFit(position, f"there is no CPU{thread}")
+            if self.machine.finished(state, thread):
+                raise DoesNotFit(position, f"CPU{thread} has finished")
+            notes = _Notes(self.linked, self.names)
+            outcome = self.machine.step(state, thread, choice, notes)
+            self._note(thread, choice, notes, outcome, position)
+            if isinstance(outcome, protocol.Faulted):
+                if position != base + len(schedule) - 1:
+                    raise DoesNotFit(position, f"CPU{thread} fails here: {outcome.message}")
+                return state, self._fault(outcome, thread)
+            assert isinstance(outcome, protocol.Moved)
+            state = outcome.state  # type: ignore[assignment]
+        return state, None
+
+    def _note(self, thread: int, choice: int, notes: _Notes, outcome: protocol.Outcome, position: int) -> None:
+        if isinstance(outcome, protocol.Blocked):
+            raise DoesNotFit(position, f"CPU{thread} has to wait at {notes.kind}()")
+        if isinstance(outcome, protocol.Pruned | protocol.TooLong):
+            raise DoesNotFit(position, f"CPU{thread} cannot finish its step")
+        if choice >= outcome.choices:
+            raise DoesNotFit(position, f"there is no choice {choice} for CPU{thread} to take")
+        if isinstance(outcome, protocol.Moved):
+            self._stand(outcome.state, thread, notes)  # type: ignore[arg-type]
+        picked = choice if outcome.choices > 1 else 0
+        self.events.append(Event(thread, notes.kind, notes.stack, picked, tuple(notes.accesses), tuple(notes.visits)))
+        self.touched.update(notes.cells)
+        self.last = notes
+
+    # How it ended
+
+    def _fault(self, fault: protocol.Faulted, thread: int) -> Failure:
+        stack = _Notes(self.linked, self.names).stack_of(fault.origin)
+        return Failure(fault.reason, fault.message, fault.remark, thread, stack)
+
+    def _at_state(self, state: MachineState, ending: Ending) -> Trace:
+        if ending.reason is Reason.DEADLOCK:
+            return self._ended(ending, *self._deadlock(state))
+        if ending.reason is Reason.ENDLESS_SPINNING:
+            return self._ended(ending, *self._spinning(state, ending))
+        if ending.condition is None or not 0 <= ending.condition < len(self.linked.conditions):
+            raise DoesNotFit(len(self.events), "nothing fails at its end")
+        return self._property(state, ending, ending.condition)
+
+    def _property(self, state: MachineState, ending: Ending, condition: int) -> Trace:
+        reads: list[tuple[int, Scalar]] = []
+
+        def watch(op: Op, run: Run) -> None:
+            if isinstance(op, ops.Load) and (run.value(op.address), op.type) not in reads:
+                reads.append((run.value(op.address), op.type))
+
+        found = self.machine.evaluate(state, condition, watch)
+        message = self.linked.program.properties[condition].message
+        at_rest = all(self.machine.finished(state, thread) for thread in range(self.machine.threads))
+        fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
+        thread = self.events[-1].thread if self.events else None
+        shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))
+        if isinstance(found, protocol.Faulted):
+            failure = Failure(found.reason, f"{message}: {found.message}", found.remark, thread, (), reads=shown)
+            return self._ended(ending, failure, fits=found.reason is ending.reason)
+        self.touched.update(address for address, _ in reads)
+        if ending.reason is Reason.SOMETIMES:
+            return self._ended(ending, Failure(ending.reason, f"never: {message}", "", None, (), reads=shown))
+        remark = self._remark(state, ending.reason, reads)
+        return self._ended(ending, Failure(ending.reason, message, remark, thread, (), reads=shown), fits=fits)
+
+    def _remark(self, state: MachineState, reason: Reason, reads: list[tuple[int, Scalar]]) -> str:
+        """What the failing line says: the cells that were read, those that the last step wrote first of all."""
+        wrote = {a.cell: a for a in self.last.accesses if a.kind == "write"} if self.last is not None else {}
+        mine = [(address, kind) for address, kind in reads if self.names.cell(address) in wrote]
+        if reason is Reason.ALWAYS and mine:
+            address, kind = mine[-1]
+            fell = isinstance(kind, Int) and state[0][address] < 0 <= int(wrote[self.names.cell(address)].old)
+            return f"{'UNDERFLOW' if fell else 'VIOLATED'} {self._cell(state, address, kind)}"
+        word = "AT REST" if reason is Reason.AT_REST else "VIOLATED"
+        shown = [self._cell(state, address, kind) for address, kind in reads][-MOST_CELLS:]
+        return f"{word} {', '.join(shown)}".rstrip()
+
+    def _cell(self, state: MachineState, address: int, kind: Scalar) -> str:
+        return f"{self.names.cell(address)} = {self.names.value(state[0][address], kind)}"
+
+    def _deadlock(self, state: MachineState) -> tuple[Failure, bool]:
+        stuck = []
+        fits = True
+        for thread in range(self.machine.threads):
+            if not self.machine.finished(state, thread):
+                fits &= isinstance(self.machine.step(state, thread, 0), protocol.Blocked)
+                stuck.append(self._blocked(state, thread))
+        message = "; ".join(_waits(one) for one in stuck)
+        return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
+
+    def _blocked(self, state: MachineState, thread: int) -> Blocked:
+        pc, registers = state[1][thread]
+        step = self.linked.codes[thread].ops[pc]
+        assert isinstance(step, Step)
+        notes = _Notes(self.linked, self.names)
+        target = None if step.target is None else registers[step.target.number] if isinstance(step.target, ops.Reg) else step.target.value
+        name = None if target is None else self.names.object(target)
+        holder = None
+        if target in self.names.locks:
+            holder = self.names.thread_of(state[0][target])
+        elif step.kind.startswith(_RCU_WAIT):
+            name, holder = "the RCU readers", self._reader(state, thread)
+        return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
+
+    def _reader(self, state: MachineState, thread: int) -> int | None:
+        """The first of the readers a grace period waits for."""
+        task = self.linked.program.threads[thread].task
+        cells = range(task, len(self.linked.program.cells))
+        found = next((c for c in cells if self.names.cell(c).endswith(".rcu_blockers")), None)
+        mask = 0 if found is None else state[0][found]
+        return (mask & -mask).bit_length() - 1 if mask else None
+
+    def _spinning(self, state: MachineState, ending: Ending) -> tuple[Failure, bool]:
+        first = len(self.events)
+        after, failure = self._moves(state, ending.loop, first)
+        threads = sorted({thread for thread, _ in ending.loop})
+        who = " and ".join(f"CPU{thread}" for thread in threads)
+        message = f"{who} can go on for ever, and nothing comes of it"
+        fits = after == state and failure is None and bool(ending.loop)
+        return Failure(Reason.ENDLESS_SPINNING, message, "SPINS FOR EVER", None, (), loop=first), fits
+
+    def _ended(self, ending: Ending, failure: Failure, fits: bool = True) -> Trace:
+        if not fits:
+            raise DoesNotFit(len(self.events), f"it does not end in {ending.reason} any more")
+        program = self.linked.program
+        columns = tuple(Column(thread.title, thread.cpu) for thread in program.threads)
+        initial = tuple(
+            (cell.name, self.names.value(cell.initial, cell.type))
+            for address, cell in enumerate(program.cells)
+            if address in self.touched and not self.names.is_hidden(address)
+        )
+        return Trace(
+            program.name, program.file, self.parameters, program.statements, columns, initial, tuple(self.events), failure
+        )
+
+
+def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
+    """The visits of two runs of ops, the statement where they meet kept once."""
+    if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
+        return (*before[:-1], *after)
+    return (*before, *after)
+
+
+def _waits(one: Blocked) -> str:
+    held = "" if one.holder is None else f", held by CPU{one.holder}" if one.holder != one.thread else ", which it holds itself"
+    return f"CPU{one.thread} waits for {one.object or one.kind}{held}"

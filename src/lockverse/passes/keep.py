@@ -1,0 +1,38 @@
+"""Keep: which registers belong to a thread's state where it stands.
+
+A user's variables do until their function returns, so that a state is what a reader would write down; the compiler's
+own registers do only while their value may still be read. Right because a register that is not kept is not read
+before it is written again: a temporary by liveness, a variable because each call sets its own first.
+
+With `dead`, variables too are kept only while live. That is a reduction (it merges states that behave alike), and it
+is off unless asked for.
+"""
+
+from __future__ import annotations
+
+from lockverse.ir.ops import Step
+from lockverse.ir.program import Register
+
+from .inline import Frame
+from .layout import Row
+from .liveness import live_before
+
+
+def keep(row: Row, registers: tuple[Register, ...], frames: tuple[Frame, ...], *, dead: bool = False) -> tuple[tuple[int, ...], ...]:
+    """For each op of the row: the registers kept before it if a thread can stand there (it is a Step), else nothing."""
+    live = live_before(row.ops)
+    found = []
+    for pc, op in enumerate(row.ops):
+        kept: set[int] = set()
+        if isinstance(op, Step):
+            kept = set(live[pc]) if dead else _variables(row.frame_of[pc], registers, frames) | live[pc]
+        found.append(tuple(sorted(kept)))
+    return tuple(found)
+
+
+def _variables(frame: int, registers: tuple[Register, ...], frames: tuple[Frame, ...]) -> set[int]:
+    found: set[int] = set()
+    while frame >= 0:
+        found.update(number for number in frames[frame].registers if registers[number].kind != "temp")
+        frame = frames[frame].parent
+    return found

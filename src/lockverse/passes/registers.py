@@ -1,0 +1,37 @@
+"""Which registers an op reads and writes, and which ops can follow it: what every dataflow pass asks.
+
+Leaves out memory: no pass moves a load or a store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from lockverse.ir.ops import Branch, Jump, Op, Reg, Return
+
+_WRITTEN = ("dst", "dsts")
+
+
+def reads(op: Op) -> tuple[int, ...]:
+    """The registers an op reads."""
+    return tuple(register for part in fields(op) if part.name not in _WRITTEN for register in _registers(getattr(op, part.name)))
+
+
+def writes(op: Op) -> tuple[int, ...]:
+    """The registers an op writes."""
+    return tuple(register for name in _WRITTEN if hasattr(op, name) for register in _registers(getattr(op, name)))
+
+
+def _registers(value: object) -> tuple[int, ...]:
+    if isinstance(value, Reg):
+        return (value.number,)
+    return tuple(one.number for one in value if isinstance(one, Reg)) if isinstance(value, tuple) else ()
+
+
+def successors(op: Op, pc: int) -> tuple[int, ...]:
+    """The positions that can come after the op at `pc` of a row."""
+    if isinstance(op, Jump):
+        return (op.target,)
+    if isinstance(op, Branch):
+        return (op.yes, op.no)
+    return () if isinstance(op, Return) else (pc + 1,)

@@ -1,0 +1,158 @@
+"""From the events of a trace to moments: one statement, of one thread, in one unbroken stretch of time.
+
+Several steps of a statement are one moment unless another thread comes between them. A call is one moment unless its
+inside must be seen: because another thread comes between, because the race ends there, or because so many levels were
+asked for. Leaves out the lines this becomes: story.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lockverse.trace.model import Access, Blocked, Reason, Trace
+
+FOR_EVER = "[ from here on for ever ]"
+
+
+@dataclass(slots=True)
+class Moment:
+    """`stack` are the calls that are shown, outermost first, and the statement. `accesses`, `kinds` and `events` are those
+    of its steps. `outcome` is what its condition came out as, `value` what it put in its variable, `choice` what the
+    environment picked. `split`: another thread comes between its steps. `note` is a line for all columns."""
+
+    thread: int
+    stack: tuple[int, ...]
+    accesses: list[Access] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    events: list[int] = field(default_factory=list)
+    outcome: bool | None = None
+    value: str | None = None
+    choice: int | None = None
+    failing: bool = False
+    waits: Blocked | None = None
+    split: bool = False
+    note: str = ""
+
+
+def moments(trace: Trace, depth: int | None) -> list[Moment]:
+    """The moments of a trace in the order of time; `depth` as in `story.tell`."""
+    visits = _visits(trace)
+    shown = _levels(visits, depth)
+    found: list[Moment] = []
+    for moment, level in zip(visits, shown, strict=True):
+        whole = len(moment.stack) == level
+        moment.stack = moment.stack[:level]
+        if not whole:
+            moment.outcome = moment.value = None  # of a statement inside, which is not shown
+        last = found[-1] if found else None
+        if last is not None and _goes_on(last, moment):
+            _merge(last, moment)
+        else:
+            found.append(moment)
+    _mark_split(found)
+    return found
+
+
+def _visits(trace: Trace) -> list[Moment]:
+    """A moment for each visit of a statement; the accesses of a step belong to its own statement."""
+    found: list[Moment] = []
+    for number, event in enumerate(trace.events):
+        if trace.failure.loop == number:
+            found.append(Moment(-1, (), note=FOR_EVER))
+        own = next((visit for visit in event.visits if visit.stack == event.stack), None)
+        for visit in event.visits:
+            moment = Moment(event.thread, visit.stack, events=[number], outcome=visit.outcome, value=visit.value)
+            if visit is own:
+                moment.accesses, moment.kinds = list(event.accesses), [event.kind]
+                moment.choice = event.choice if event.kind == "choose" else None
+            found.append(moment)
+    _mark_failing(trace, found)
+    found += [Moment(one.thread, one.stack, waits=one) for one in trace.failure.blocked]
+    return found
+
+
+def _mark_failing(trace: Trace, found: list[Moment]) -> None:
+    failure = trace.failure
+    if failure.thread is None or not found:
+        return
+    stepped = [moment for moment in found if moment.thread == failure.thread and moment.kinds]
+    mine = [moment for moment in found if moment.thread == failure.thread and moment.stack == failure.stack]
+    # A property fails after a whole step: its own statement made it so, not what rode along.
+    last = mine or stepped or [moment for moment in found if moment.thread == failure.thread]
+    if last:
+        last[-1].failing = True
+    if failure.reason is Reason.AT_REST and last:
+        last[-1].failing = True
+
+
+def _goes_on(last: Moment, moment: Moment) -> bool:
+    same = (last.thread, last.stack) == (moment.thread, moment.stack)
+    return same and not last.note and last.outcome is None and last.waits is None and moment.waits is None
+
+
+def _merge(last: Moment, moment: Moment) -> None:
+    last.accesses += moment.accesses
+    last.kinds += moment.kinds
+    last.events += [number for number in moment.events if number not in last.events]
+    last.outcome, last.failing = moment.outcome, last.failing or moment.failing
+    last.value = moment.value if moment.value is not None else last.value
+    last.choice = moment.choice if moment.choice is not None else last.choice
+
+
+def _mark_split(found: Sequence[Moment]) -> None:
+    before: dict[int, int] = {}
+    for index, moment in enumerate(found):
+        previous = before.get(moment.thread)
+        if previous is not None and index > previous + 1:
+            earlier = found[previous]
+            if earlier.stack == moment.stack and earlier.outcome is None and earlier.accesses and moment.accesses:
+                earlier.split = moment.split = True
+        before[moment.thread] = index
+
+
+# How much of each stack is shown
+
+
+def _levels(visits: Sequence[Moment], depth: int | None) -> list[int]:
+    """For each visit, how many levels of its stack are shown."""
+    levels = [len(visit.stack) for visit in visits]
+    threads: dict[int, list[int]] = {}
+    for index, visit in enumerate(visits):
+        if not visit.note:
+            threads.setdefault(visit.thread, []).append(index)
+    for indices in threads.values():
+        _walk(visits, indices, 1, depth, levels)
+    return levels
+
+
+def _walk(visits: Sequence[Moment], indices: Sequence[int], level: int, depth: int | None, levels: list[int]) -> None:
+    """Decide for visits that all stand at `level` or deeper inside one call."""
+    for run in _runs(indices, lambda index: visits[index].stack[:level]):
+        inside = [index for index in run if len(visits[index].stack) > level]
+        if inside and _is_shown(visits, run, inside, level, depth):
+            for part in _runs(run, lambda index: len(visits[index].stack) > level):
+                if len(visits[part[0]].stack) > level:
+                    _walk(visits, part, level + 1, depth, levels)
+        else:
+            for index in run:
+                levels[index] = level
+
+
+def _is_shown(visits: Sequence[Moment], run: Sequence[int], inside: Sequence[int], level: int, depth: int | None) -> bool:
+    """Whether the inside of a call is shown."""
+    if any(visits[index].failing or visits[index].waits is not None for index in inside):
+        return True
+    if depth is not None:
+        return level < depth
+    return run[-1] - run[0] != len(run) - 1
+
+
+def _runs(indices: Sequence[int], key: object) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and key(runs[-1][-1]) == key(index):  # type: ignore[operator]
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs

@@ -1,0 +1,222 @@
+"""From a trace to the lines of a race diagram, as data: what stands in which column, how deep, with which remark.
+
+The conventions are those of race diagrams in kernel mails (docs/reading-a-race.md explains each mark): a line is a
+statement of the user's, in exactly one column, and time goes downwards. A branch that was not taken is shown with what
+it skipped.
+
+Leaves out the layout on a page: text.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lockverse.trace.model import Access, Column, Reason, Trace
+
+from .fold import folded
+from .line import Kind, Line
+from .moments import Moment, moments
+
+LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A diagram's contents. `closing` stands below it, over all columns."""
+
+    columns: tuple[Column, ...]
+    initial: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+    closing: str = ""
+
+
+def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
+    """The story of a trace.
+
+    `depth` is how many levels of calls are shown: 1 is each CPU's own function; None shows a call's inside only where
+    another CPU comes between, or where the race ends. `fold` replaces what has no part in the race by "...".
+    """
+    teller = _Teller(trace, moments(trace, depth))
+    for moment in teller.moments:
+        teller.show(moment)
+    lines = folded(teller.lines) if fold else teller.lines
+    closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
+    return Story(trace.columns, trace.initial, tuple(lines), closing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A statement on the way to a line, and the depth it is shown at."""
+
+    statement: int
+    depth: int
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Lines are added in the order of time; `open[thread]` is the path of the line last shown in its column."""
+
+    trace: Trace
+    moments: list[Moment]
+    lines: list[Line] = field(default_factory=list)
+    open: dict[int, tuple[_Place, ...]] = field(default_factory=dict)
+    parents: dict[int, int] = field(init=False)
+    shown: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        statements = enumerate(self.trace.statements)
+        self.parents = {child: parent for parent, s in statements for child in (*s.body, *s.orelse)}
+        self.shown = frozenset(name for name, _ in self.trace.initial)
+
+    def show(self, moment: Moment) -> None:
+        """Add the lines of one moment."""
+        if moment.note:
+            self.lines.append(Line(None, 0, moment.note, kind=Kind.NOTE))
+            return
+        path = self._path(moment.stack)
+        if self._says_nothing(moment, path):
+            return
+        self._headers(moment.thread, path)
+        statement = self.trace.statements[moment.stack[-1]]
+        entered = path in self._headers_open(moment.thread, path)
+        self.open[moment.thread] = path
+        depth = path[-1].depth
+        skipped = moment.outcome is False and not (statement.kind in ("while", "for") and entered)
+        if statement.kind == "with" and any("unlock" in kind for kind in moment.kinds):
+            self._add(moment, depth, f"[ {_given_back(moment)} ]", ())
+        else:
+            ends = moment.outcome is False and not skipped
+            self._add(moment, depth, statement.text, ("NOT TAKEN",) if skipped else ("ENDS",) if ends else ())
+        if skipped:
+            self._skipped(moment.thread, moment.stack[-1], depth)
+
+    def _says_nothing(self, moment: Moment, path: tuple[_Place, ...]) -> bool:
+        """Ways out of functions, what comes of a call whose inside was shown, the end of a loop that counts."""
+        if moment.kinds or moment.failing or moment.waits is not None:
+            return False
+        statement = self.trace.statements[path[-1].statement]
+        opened = self.open.get(moment.thread, ())
+        inside = len(opened) > len(path) and opened[: len(path)] == path
+        if statement.kind == "for" and moment.outcome is False:
+            return inside
+        if inside and statement.kind in ("simple", "with"):
+            return True
+        return (inside and moment.outcome is True and statement.kind == "if") or statement.text.startswith(("return", "pass"))
+
+    def _headers_open(self, thread: int, path: tuple[_Place, ...]) -> list[tuple[_Place, ...]]:
+        """The paths of what the last line shown in this column stands in, itself included."""
+        opened = self.open.get(thread, ())
+        return [opened[: index + 1] for index in range(len(opened))] if len(opened) > len(path) else []
+
+    def _path(self, stack: tuple[int, ...]) -> tuple[_Place, ...]:
+        """All statements round a line, those that called it among them, outermost first."""
+        path: list[_Place] = []
+        base = 0
+        for statement in stack:
+            chain = [statement]
+            while chain[-1] in self.parents:
+                chain.append(self.parents[chain[-1]])
+            path += [_Place(one, base + self.trace.statements[one].depth) for one in reversed(chain)]
+            base = path[-1].depth + 1
+        return tuple(path)
+
+    def _headers(self, thread: int, path: tuple[_Place, ...]) -> None:
+        """Show what a line stands in, as far as it is not open already."""
+        opened = self.open.get(thread, ())
+        for index, place in enumerate(path[:-1]):
+            if opened[: index + 1] != path[: index + 1]:
+                self.lines.append(Line(thread, place.depth, self.trace.statements[place.statement].text))
+
+    def _skipped(self, thread: int, one: int, depth: int) -> None:
+        """What a branch that was not taken skipped, and the `else` that comes instead."""
+        statement = self.trace.statements[one]
+        lines = self._source(thread, statement.body, depth + 1)
+        if len(lines) > LONGEST_SKIPPED:
+            lines = [*lines[: LONGEST_SKIPPED - 1], Line(thread, depth + 1, "...", kind=Kind.SKIPPED)]
+        self.lines += lines
+        if statement.orelse and statement.kind == "if" and not self._is_elif(statement.orelse[0]):
+            self.lines.append(Line(thread, depth, "else:"))
+
+    def _is_elif(self, one: int) -> bool:
+        return self.trace.statements[one].text.startswith("elif")
+
+    def _source(self, thread: int, body: Iterable[int], depth: int) -> list[Line]:
+        lines: list[Line] = []
+        for one in body:
+            statement = self.trace.statements[one]
+            lines.append(Line(thread, depth, statement.text, kind=Kind.SKIPPED))
+            lines += self._source(thread, statement.body, depth + 1)
+            if statement.orelse:
+                chained = self._is_elif(statement.orelse[0])
+                lines += [] if chained else [Line(thread, depth, "else:", kind=Kind.SKIPPED)]
+                lines += self._source(thread, statement.orelse, depth if chained else depth + 1)
+        return lines
+
+    # Remarks
+
+    def _add(self, moment: Moment, depth: int, text: str, decided: tuple[str, ...]) -> None:
+        failure = self.trace.failure
+        waits = (self._waits(moment),) if moment.waits is not None else ()
+        remarks = (*decided, failure.remark) if moment.failing and failure.remark else (*self._values(moment), *decided, *waits)
+        kind = Kind.FAILING if moment.failing or waits else Kind.PLAIN
+        events = (moment.events[0], moment.events[-1]) if moment.events else None
+        self.lines.append(Line(moment.thread, depth, text, "; ".join(remarks), kind, events, self._is_private(moment)))
+
+    def _values(self, moment: Moment) -> tuple[str, ...]:
+        """What the reader must know of the values: what was picked, and what another thread changes later or between."""
+        if moment.choice is not None:
+            return (f"picks {moment.value}" if moment.value is not None else f"picks number {moment.choice}",)
+        text = self.trace.statements[moment.stack[-1]].text
+        if text.startswith("for ") and moment.value is not None and moment.outcome:
+            return (f"{text.split()[1]} = {moment.value}",)
+        if not moment.split and not self._is_stale(moment):
+            return ()
+        summary = _summary([access for access in moment.accesses if access.cell in self.shown])
+        return (summary,) if summary else ()
+
+    def _is_stale(self, moment: Moment) -> bool:
+        """Whether it read what another thread writes before this thread's next step."""
+        last = {access.cell: access for access in moment.accesses if access.cell in self.shown}
+        if not moment.events or any(access.kind == "write" for access in last.values()):
+            return False
+        for event in self.trace.events[moment.events[-1] + 1 :]:
+            if event.thread == moment.thread:
+                return False
+            if any(a.kind == "write" and a.cell in last and a.value != last[a.cell].value for a in event.accesses):
+                return self._goes_on(moment)
+        return False
+
+    def _goes_on(self, moment: Moment) -> bool:
+        return any(event.thread == moment.thread for event in self.trace.events[moment.events[-1] + 1 :])
+
+    def _waits(self, moment: Moment) -> str:
+        one = moment.waits
+        assert one is not None
+        held = "" if one.holder is None else f", held by CPU{self.trace.columns[one.holder].cpu}"
+        return f"WAITS FOR {one.object or one.kind}{held}"
+
+    def _is_private(self, moment: Moment) -> bool:
+        """Whether it has no part in the race: it touches only what no other thread touches and what did not fail."""
+        if moment.failing or moment.waits is not None or moment.outcome is not None or moment.choice is not None:
+            return False
+        others = {access.cell for event in self.trace.events if event.thread != moment.thread for access in event.accesses}
+        cells = {access.cell for access in moment.accesses}
+        return cells <= self.shown and not cells & (others | set(self.trace.failure.reads))
+
+
+def _summary(accesses: list[Access]) -> str:
+    """What a part of a statement did: `reads 0`, or `writes 1`; with the cells' names if there are several."""
+    cells: dict[str, Access] = {}
+    for access in accesses:
+        if access.kind == "write" or access.cell not in cells or cells[access.cell].kind == "read":
+            cells[access.cell] = access
+    named = len(cells) > 1
+    return ", ".join(f"{a.kind}s {a.cell + ' = ' if named else ''}{a.value}" for a in cells.values())
+
+
+def _given_back(moment: Moment) -> str:
+    """The call that the end of a `with` stands for."""
+    kind = next(kind for kind in moment.kinds if "unlock" in kind)
+    locks = [access.cell.rpartition(".")[0] for access in moment.accesses if access.kind == "write"]
+    return f"{kind}({locks[-1] if locks else ''})"
