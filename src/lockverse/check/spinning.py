@@ -12,7 +12,7 @@ Leaves out loops that only an unfair scheduler makes endless.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 
 from lockverse.explore.graph import Edge, Graph
 from lockverse.explore.observer import Expansion, Violation
@@ -104,11 +104,11 @@ def _fair_loop(moves: Moves, start: int) -> tuple[tuple[int, int], ...]:
     loop: list[tuple[int, int]] = []
     state, missing = start, set(threads)
     while missing:
-        path, state = _walk(moves, state, lambda edge, _: edge.thread in missing)
+        path, state = _walk(moves, state, missing, None)
         loop += [(edge.thread, edge.choice) for edge in path]
         missing -= {edge.thread for edge in path}
     if state != start:
-        path, state = _walk(moves, state, lambda _, target: target == start)
+        path, state = _walk(moves, state, frozenset(), start)
         loop += [(edge.thread, edge.choice) for edge in path]
     return tuple(loop)
 
@@ -124,14 +124,14 @@ def _threads(moves: Moves, start: int) -> list[int]:
     return sorted(threads)
 
 
-def _walk(moves: Moves, start: int, stop: Callable[[Edge, int], bool]) -> tuple[list[Edge], int]:
-    """The shortest walk from `start` whose last move `stop` accepts, and where it ends."""
+def _walk(moves: Moves, start: int, threads: Collection[int], goal: int | None) -> tuple[list[Edge], int]:
+    """The shortest walk from `start` whose last move is one of `threads`' or leads to `goal`, and where it ends."""
     before: dict[int, tuple[int, Edge]] = {}
     waiting, seen = deque([start]), {start}
     while True:
         state = waiting.popleft()
         for edge, target in moves[state]:
-            if stop(edge, target):
+            if edge.thread in threads or target == goal:
                 path = [edge]
                 while state != start:
                     state, edge = before[state]

@@ -214,9 +214,10 @@ def _convert_arguments(f: Lowering, function: FunctionType, arguments: dict[str,
         if isinstance(value, Typed):
             if isinstance(value.type, Unknown):
                 return None
-            value = _convert_argument(f, function, name, value, kind, argument.node)
-            if value is None:
+            converted = _convert_argument(f, function, name, value, kind, argument.node)
+            if converted is None:
                 return None
+            value = converted
         values[name] = value
     return values
 

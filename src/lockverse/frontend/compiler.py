@@ -22,7 +22,7 @@ from .memory import Memory
 from .report import Reporter, place_of
 from .source import FunctionNode, SourceFile, Sources, StatementTable
 from .suggest import nearest
-from .types import NULL, UNKNOWN, Constant, Null, Result, Tuple, Typed, TypeTable, Unknown, ValueType, settled
+from .types import UNKNOWN, Constant, Result, Typed, TypeTable, ValueType, settled
 
 WALKS = 50  # far above the height of the lattice of types times any sensible number of variables that feed each other
 _NOT_PLAIN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -62,7 +62,8 @@ class Compiler:
         """The instance of `function` for these arguments; None if it cannot be compiled (which is reported)."""
         key = (function, mode, tuple((name, _key(value)) for name, value in values.items()))
         if function in self._open:
-            return self._recursion(caller, function, node)
+            self._recursion(caller, function, node)
+            return None
         if key not in self._instances:
             found = self._source(caller, function, node)
             self._instances[key] = None

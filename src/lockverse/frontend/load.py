@@ -30,6 +30,8 @@ def load(path: Path, shown: str) -> ModuleType:
     text = _read(path, shown)
     try:
         code = compile(text, str(path), "exec", dont_inherit=True)
+    except (RecursionError, MemoryError):
+        raise Rejected((Diagnostic("K001", "the file is nested too deeply for Python", Label(Place(shown, 0, 0, 0, 0))),)) from None
     except (SyntaxError, ValueError) as problem:
         raise Rejected((_syntax(problem, shown, text),)) from None
     linecache.checkcache(str(path))
@@ -53,11 +55,19 @@ def _read(path: Path, shown: str) -> str:
 def _syntax(problem: SyntaxError | ValueError, shown: str, text: str) -> Diagnostic:
     if not isinstance(problem, SyntaxError):
         return Diagnostic("K001", f"the file is not Python: {problem}", Label(Place(shown, 1, 1, 1, 1)))
+    lines = text.splitlines() or [""]
     line, column = max(problem.lineno or 1, 1), max(problem.offset or 1, 1)
     end_line, end_column = problem.end_lineno or line, problem.end_offset or column + 1
+    # A SyntaxError counts characters, everything else here the bytes of the line.
+    column, end_column = (_bytes(lines, at, count) for at, count in ((line, column), (end_line, end_column)))
     if (end_line, end_column) <= (line, column):
         end_line, end_column = line, column + 1
     return Diagnostic("K001", f"the file is not Python: {problem.msg}", Label(Place(shown, line, column, end_line, end_column), "here"))
+
+
+def _bytes(lines: list[str], line: int, column: int) -> int:
+    text = lines[min(line, len(lines)) - 1]
+    return len(text[: column - 1].encode()) + 1 if column <= len(text) else len(text.encode()) + column - len(text)
 
 
 @contextmanager

@@ -27,8 +27,21 @@ from lockverse.lang.types import IntegerType, WrappedInt
 from .builder import Builder
 from .report import Key, place_of
 from .source import FunctionNode, SourceFile
-from .types import LITERAL, NOTHING, NULL, Constant, Literal, Null, Result, Typed, Unknown, ValueType
-from .types import fits, join, settled
+from .types import (
+    LITERAL,
+    NOTHING,
+    NULL,
+    Constant,
+    Literal,
+    Null,
+    Result,
+    Typed,
+    Unknown,
+    ValueType,
+    fits,
+    join,
+    settled,
+)
 
 if TYPE_CHECKING:
     from .compiler import Compiler

@@ -74,13 +74,15 @@ def _find_def(tree: ast.Module, code: CodeType) -> ast.FunctionDef | None:
 
 def _find_lambda(tree: ast.Module, code: CodeType) -> ast.Lambda | None:
     """The lambda whose body covers all positions of the code, the innermost if several do."""
-    positions = [p for p in code.co_positions() if None not in p and p[0] != p[1] - 1]
-    wanted = [(line, col, end, end_col) for line, end, col, end_col in positions if col != end_col or line != end]
+    wanted = [
+        (line, column, end, end_column)
+        for line, end, column, end_column in code.co_positions()
+        if line is not None and end is not None and column is not None and end_column is not None and (line, column) != (end, end_column)
+    ]
     best: ast.Lambda | None = None
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno and _covers(node.body, wanted):
-            if best is None or _covers(best.body, [_extent(node)]):
-                best = node
+            best = node if best is None or _covers(best.body, [_extent(node)]) else best
     return best
 
 
@@ -88,10 +90,10 @@ def _extent(node: ast.expr) -> tuple[int, int, int, int]:
     return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
 
 
-def _covers(body: ast.expr, wanted: Sequence[tuple[int | None, ...]]) -> bool:
+def _covers(body: ast.expr, wanted: Sequence[tuple[int, int, int, int]]) -> bool:
     line, column, end_line, end_column = _extent(body)
     return all(
-        (line, column) <= (first, start) and (last, stop) <= (end_line, end_column)  # type: ignore[operator]
+        (line, column) <= (first, start) and (last, stop) <= (end_line, end_column)
         for first, start, last, stop in wanted
     )
 

@@ -75,7 +75,7 @@ def _unpack(f: Lowering, target: ast.Tuple, value: Result, node: ast.stmt, at: a
 
 
 def _hold(f: Lowering, item: Typed, at: ast.expr) -> Typed:
-    if not isinstance(item.value, ops.Reg) or f.build.registers[item.value.number].role != "local":
+    if not isinstance(item.value, ops.Reg) or f.build.registers[item.value.number].kind != "local":
         return item
     kind = f.build.registers[item.value.number].type
     copy = f.temp(kind)
@@ -270,7 +270,7 @@ def _count(
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
     if isinstance(node.iter, ast.Call) and _names_all_tasks(f, node.iter):
-        array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)  # type: ignore[arg-type]
+        array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)
         base: ops.Value = ops.Imm(f.compiler.tasks)
     else:
         value = expressions.lower(f, node.iter)

@@ -15,6 +15,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.ops import Imm, Value
 from lockverse.lang import structs as lang_structs
 from lockverse.lang import types as lang
+from lockverse.lang.errors import WrongType
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +157,14 @@ class TypeTable:
     def _target(self, kind: object) -> ir.StructRef | ir.Array:
         found = self.convert(kind)
         if not isinstance(found, ir.StructRef | ir.Array):
-            raise lang_structs.WrongType(f"ptr[...] points to a struct or an array, not to a {found}")
+            raise WrongType(f"ptr[...] points to a struct or an array, not to a {found}")
         return found
 
     def struct(self, cls: object) -> str:
         """The name of a struct class, entered in `structs` with its layout. Raises WrongType if it is none."""
         declared = lang_structs.declaration(cls)
         if declared is None or not isinstance(cls, type):
-            raise lang_structs.WrongType(f"{lang.type_name(cls)} is not a type of the language")
+            raise WrongType(f"{lang.type_name(cls)} is not a type of the language")
         if cls not in self._names:
             name = cls.__name__
             while name in self.classes:
@@ -184,7 +185,7 @@ class TypeTable:
         """How many cells an object of the type fills. An empty struct fills one, so that its address is its own."""
         if isinstance(kind, ir.StructRef):
             if kind.name not in self.structs:
-                raise lang_structs.WrongType(f"struct {kind.name} contains itself; use ptr[{kind.name}]")
+                raise WrongType(f"struct {kind.name} contains itself; use ptr[{kind.name}]")
             return self.structs[kind.name].size
         return kind.length * self.size(kind.element) if isinstance(kind, ir.Array) else 1
 

@@ -125,7 +125,7 @@ class _Line:
 def parse_program(text: str) -> Program:
     """The program that `print_program` printed. Raises IRSyntaxError with the line that is wrong."""
     lines = [_tokens(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    work = _Parser([line for line in lines])
+    work = _Parser(lines)
     try:
         return work.program()
     except (ValueError, KeyError) as problem:

@@ -20,8 +20,8 @@ VALUE, REGISTER, VALUES, TYPE, STRING, NUMBER, WORD, TARGET, DECIDES = range(9)
 # name -> class, the field the name itself fills (or None), results, operands
 FORMS: Final[dict[str, tuple[type, str | None, tuple[str, ...], tuple[tuple[str, int], ...]]]] = {
     "copy": (ops.Copy, None, ("dst",), (("src", VALUE),)),
-    **{name: (ops.Unary, "op", ("dst",), (("type", TYPE), ("a", VALUE))) for name in ops.UNARY},
-    **{name: (ops.Binary, "op", ("dst",), (("type", TYPE), ("a", VALUE), ("b", VALUE))) for name in ops.ARITHMETIC + ops.COMPARISON},
+    **dict.fromkeys(ops.UNARY, (ops.Unary, "op", ("dst",), (("type", TYPE), ("a", VALUE)))),
+    **dict.fromkeys(ops.ARITHMETIC + ops.COMPARISON, (ops.Binary, "op", ("dst",), (("type", TYPE), ("a", VALUE), ("b", VALUE)))),
     "narrow": (ops.Narrow, None, ("dst",), (("type", TYPE), ("src", VALUE), ("what", STRING))),
     "field": (ops.Field, None, ("dst",), (("base", VALUE), ("offset", NUMBER), ("name", STRING))),
     "element": (ops.Element, None, ("dst",), (("base", VALUE), ("index", VALUE), ("length", NUMBER), ("stride", NUMBER))),

@@ -174,7 +174,8 @@ class _Checker:
 
     def _steps(self, block: Iterable[ops.Op]) -> None:
         """Within a block: nothing writes between a Step and its Await, and a Choose follows its own Step."""
-        wrote, last = False, None
+        wrote = False
+        last: ops.Op | None = None
         for self.place, op in enumerate(block):
             if isinstance(op, ops.Step):
                 wrote = False
@@ -197,7 +198,8 @@ class _Checker:
             self.block = waiting.pop()
             defined = known[self.block]
             assert defined is not None
-            for self.place, op in enumerate(blocks[self.block].ops):
+            for place, op in enumerate(blocks[self.block].ops):
+                self.place = place
                 written = {register.number for register in _written(op)}
                 for register in _all_registers(op):
                     if register.number not in defined and register.number not in written:

@@ -10,8 +10,8 @@ from enum import Enum, auto
 from typing import Literal
 
 from . import access, atomics
-from .access import *  # noqa: F403
-from .atomics import *  # noqa: F403
+from .access import *
+from .atomics import *
 from .barriers import smp_mb, smp_mb__after_atomic, smp_mb__before_atomic, smp_rmb, smp_wmb
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race
 from .null import NULL

@@ -7,6 +7,9 @@ tools/memory-model/Documentation/explanation.txt of Linux 6.1.
 Leaves out the reordering they forbid: the search is sequentially consistent, so nothing is reordered.
 """
 
+# mypy: disable-error-code=no-any-return
+# (what these functions give is the user's own type, which only the compiler knows)
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -121,7 +121,7 @@ def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Sce
     """Run a scheme function and give its scene. What it raises passes through."""
     scene = Scene(restore=snapshot(getattr(scheme, "__globals__", {}).values()))
     _Building.scene = scene
-    code = scheme.__code__  # type: ignore[attr-defined]
+    code = scheme.__code__
     profile = sys.getprofile()
     sys.setprofile(_capture(code, scene, profile))
     try:

@@ -5,6 +5,9 @@ Taking a lock one already holds, and giving back a lock another holds, are fault
 waiting costs no states. Leaves out interrupts: spin_lock_irqsave and its like come with the contexts.
 """
 
+# mypy: disable-error-code="attr-defined,no-any-return"
+# (mypy reads ptr[...] as a class of its own and does not see through it)
+
 from __future__ import annotations
 
 from .environment import require

@@ -91,7 +91,7 @@ class Interpreter:
             threads.append(_kept(run))
         return Started(Moved((tuple(memory), tuple(threads))))
 
-    def step(self, state: MachineState, thread: int, choice: int, watch: Watch | None = None) -> Outcome:  # type: ignore[override]
+    def step(self, state: MachineState, thread: int, choice: int, watch: Watch | None = None) -> Outcome:
         """The next step of `thread`; see Machine.step."""
         memory, threads = state
         pc, registers = threads[thread]
@@ -102,11 +102,11 @@ class Interpreter:
             return Moved((tuple(run.memory), after), run.choices)
         return outcome if isinstance(outcome, Blocked | TooLong) else replace(outcome, choices=run.choices)
 
-    def finished(self, state: MachineState, thread: int) -> bool:  # type: ignore[override]
+    def finished(self, state: MachineState, thread: int) -> bool:
         """Whether `thread` has come to its end."""
         return state[1][thread][0] == FINISHED
 
-    def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:  # type: ignore[override]
+    def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""
         code = self.linked.conditions[condition]
         run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]))

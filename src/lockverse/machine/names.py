@@ -38,7 +38,7 @@ class Names:
 
     def _hidden_cells(self) -> frozenset[int]:
         """The cells of locks and tasks: the vocabulary's own."""
-        found = set()
+        found: set[int] = set()
         for one in self._program.objects:
             if isinstance(one.type, StructRef) and self._program.structs[one.type.name].kind == "task":
                 found.update(range(one.address, one.address + self._size(one.type)))

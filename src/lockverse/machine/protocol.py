@@ -8,13 +8,12 @@ Leaves out how a run is told to a reader (record.py).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from lockverse.ir.reason import Reason
 
-State: TypeAlias = Hashable
+State: TypeAlias = Any  # each machine has its own: hashable, and compared exactly
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class _Recorder:
             return self._ended(ending, failure, fits=ending.starter == start.thread and ending.reason is start.outcome.reason)
         if not isinstance(start.outcome, protocol.Moved) or ending.starter is not None:
             raise DoesNotFit(0, "the threads do not start as they did")
-        initial: MachineState = start.outcome.state  # type: ignore[assignment]
+        initial: MachineState = start.outcome.state
         self._note_properties(initial)
         for thread, one in enumerate(notes):
             self._stand(initial, thread, one)
@@ -192,7 +192,7 @@ class _Recorder:
                     raise DoesNotFit(position, f"CPU{thread} fails here: {outcome.message}")
                 return state, self._fault(outcome, thread)
             assert isinstance(outcome, protocol.Moved)
-            state = outcome.state  # type: ignore[assignment]
+            state = outcome.state
         return state, None
 
     def _note(self, thread: int, choice: int, notes: _Notes, outcome: protocol.Outcome, position: int) -> None:
@@ -203,7 +203,7 @@ class _Recorder:
         if choice >= outcome.choices:
             raise DoesNotFit(position, f"there is no choice {choice} for CPU{thread} to take")
         if isinstance(outcome, protocol.Moved):
-            self._stand(outcome.state, thread, notes)  # type: ignore[arg-type]
+            self._stand(outcome.state, thread, notes)
         picked = choice if outcome.choices > 1 else 0
         self.events.append(Event(thread, notes.kind, notes.stack, picked, tuple(notes.accesses), tuple(notes.visits)))
         self.touched.update(notes.cells)
@@ -238,13 +238,14 @@ class _Recorder:
         thread = self.events[-1].thread if self.events else None
         shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))
         if isinstance(found, protocol.Faulted):
-            failure = Failure(found.reason, f"{message}: {found.message}", found.remark, thread, (), reads=shown)
+            failure = Failure(found.reason, f"{message}: {found.message}", found.remark, thread, (), condition=condition, reads=shown)
             return self._ended(ending, failure, fits=found.reason is ending.reason)
         self.touched.update(address for address, _ in reads)
         if ending.reason is Reason.SOMETIMES:
-            return self._ended(ending, Failure(ending.reason, f"never: {message}", "", None, (), reads=shown))
+            return self._ended(ending, Failure(ending.reason, f"never: {message}", "", None, (), condition=condition, reads=shown))
         remark = self._remark(state, ending.reason, reads)
-        return self._ended(ending, Failure(ending.reason, message, remark, thread, (), reads=shown), fits=fits)
+        failure = Failure(ending.reason, message, remark, thread, (), condition=condition, reads=shown)
+        return self._ended(ending, failure, fits=fits)
 
     def _remark(self, state: MachineState, reason: Reason, reads: list[tuple[int, Scalar]]) -> str:
         """What the failing line says: the cells that were read, those that the last step wrote first of all."""

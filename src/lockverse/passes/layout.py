@@ -26,7 +26,7 @@ class Row:
 def lay_out(function: Inlined) -> Row:
     """The function in a row; the targets of Jump and Branch are indices into it."""
     order = _reverse_postorder(function)
-    following = {block: after for block, after in zip(order, [*order[1:], -1], strict=True)}
+    following = dict(zip(order, [*order[1:], -1], strict=True))
     row: list[tuple[Op, int]] = []
     start: dict[int, int] = {}
     for block in order:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lockverse.ir.reason import Reason
+from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
 VERSION = 1
@@ -78,7 +78,7 @@ class Failure:
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
     `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
-    `reads` are the cells the failing property read, if it was one.
+    `condition` is the index of the property that failed, if one did, and `reads` the cells it read.
     """
 
     reason: Reason
@@ -88,6 +88,7 @@ class Failure:
     stack: tuple[int, ...]
     blocked: tuple[Blocked, ...] = ()
     loop: int | None = None
+    condition: int | None = None
     reads: tuple[str, ...] = ()
 
 

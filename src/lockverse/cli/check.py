@@ -1,0 +1,110 @@
+"""`lockverse check`: explore, then the verdict, the race, and what was explored.
+
+One scheme gives its headline and diagram; several give a table first, and the diagrams of those that are broken.
+Leaves out how any of it looks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lockverse.diagnostics.model import Diagnostic, Rejected
+from lockverse.diagnostics.render import render
+from lockverse.explore.bounds import Bounds
+from lockverse.report.verdict import VERSION, Outcome, as_json, footer, headline, table
+from lockverse.session import Task, UsageError, check, files_of, open_file, tasks, text_of, write_trace
+from lockverse.trace.verdict import Verdict
+
+from .output import GRAVEST, Exit, clear_progress, complain, complain_of, diagram, progress_line, say
+
+_EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; gives the exit code."""
+    wrong: list[Diagnostic] = []
+    outcomes: list[Outcome] = []
+    bounds = Bounds(options.max_states, options.max_depth, options.max_seconds, options.max_memory, options.max_ops)
+    taken: set[str] = set()
+    for task in _tasks(options, wrong):
+        outcome = _check(task, bounds, wrong)
+        if outcome is None:
+            continue
+        outcomes.append(_with_trace(outcome, options, taken))
+        if outcome.bound == "interrupted":
+            break
+    _print_json(outcomes, wrong) if options.json else _print(outcomes, wrong, options)
+    codes = [_EXITS[one.verdict] for one in outcomes] + [Exit.REJECTED] * bool(wrong)
+    return next(code for code in GRAVEST if code in codes)
+
+
+def _tasks(options: argparse.Namespace, wrong: list[Diagnostic]) -> Iterator[Task]:
+    given = dict(_parameter(text) for text in options.param)
+    for target in options.targets:
+        paths, scheme = files_of(target)
+        for path in paths:
+            try:
+                yield from tasks(open_file(path), scheme, given, options.all)
+            except Rejected as problem:
+                wrong += problem.diagnostics
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--param {text}: write NAME=VALUE")
+    return name, value
+
+
+def _check(task: Task, bounds: Bounds, wrong: list[Diagnostic]) -> Outcome | None:
+    try:
+        return check(task, bounds, progress_line(task.scheme))
+    except Rejected as problem:
+        wrong += problem.diagnostics
+        return None
+    finally:
+        clear_progress()
+
+
+def _with_trace(outcome: Outcome, options: argparse.Namespace, taken: set[str]) -> Outcome:
+    if outcome.trace is None or options.no_trace:
+        return outcome
+    try:
+        path = write_trace(outcome.trace, Path(options.trace_dir), taken)
+    except OSError as problem:
+        complain(f"the trace of {outcome.scheme} could not be written: {problem.strerror or problem}")
+        return outcome
+    return replace(outcome, trace_file=str(path))
+
+
+def _print_json(outcomes: list[Outcome], wrong: list[Diagnostic]) -> None:
+    diagnostics = [
+        {"code": one.code, "headline": one.headline, "file": one.primary.place.file, "line": one.primary.place.line,
+         "text": render(one, text_of)}
+        for one in wrong
+    ]  # fmt: skip
+    body = {"format": "lockverse results", "version": VERSION, "results": [as_json(one) for one in outcomes], "diagnostics": diagnostics}
+    say(json.dumps(body, indent=1))
+
+
+def _print(outcomes: list[Outcome], wrong: list[Diagnostic], options: argparse.Namespace) -> None:
+    if len(outcomes) > 1:
+        say(table(outcomes), end="")
+    for outcome in outcomes:
+        if len(outcomes) > 1:
+            if outcome.verdict is Verdict.HOLDS:
+                continue
+            say()
+            say()
+        say(headline(outcome))
+        say()
+        if outcome.trace is not None and (outcome.trace.events or outcome.trace.initial):
+            say(diagram(outcome.trace, options))
+        for line in footer(outcome):
+            say(line)
+    if wrong:
+        complain_of(dict.fromkeys(wrong))

@@ -1,0 +1,150 @@
+"""The command line: its grammar, and what happens when something goes wrong.
+
+Leaves out the commands themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from lockverse import __version__
+from lockverse.diagnostics.model import Rejected
+from lockverse.explore.bounds import Bounds
+from lockverse.session import UsageError
+
+from . import check, dump, listing, new, replay
+from .output import Exit, complain, complain_of
+
+EPILOG = """exit codes: 0 holds, 1 broken, 2 wrong usage, 3 unknown (a bound was hit),
+4 the scheme does not compile, 70 a fault of lockverse itself"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except UsageError as problem:
+        complain(str(problem))
+        return Exit.USAGE
+    except Rejected as problem:
+        complain_of(problem.diagnostics)
+        return Exit.REJECTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` is no fault
+        return Exit.HOLDS
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return Exit.UNKNOWN
+    except Exception as problem:
+        return _our_fault(problem)
+
+
+def _our_fault(problem: Exception) -> int:
+    """A fault of ours says that it is ours, and where, without a traceback (LOCKVERSE_DEBUG=1 shows it)."""
+    last = traceback.extract_tb(problem.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    text = " ".join(str(problem).split())
+    complain(f"error[K900]: this is a fault of lockverse, not of your scheme: {type(problem).__name__} at {where}: {text}")
+    complain("please report it with the scheme; nothing it printed before this is a verdict")
+    if os.environ.get("LOCKVERSE_DEBUG"):
+        traceback.print_exception(problem)
+    return Exit.OURS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lockverse", description="Runs a locking scheme through every interleaving.", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"lockverse {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _check(commands)
+    _replay(commands)
+    _dump(commands)
+    one = commands.add_parser("list", help="list the schemes in files or directories")
+    one.add_argument("targets", nargs="+", metavar="TARGET", help="a scheme file or a directory of them")
+    one.set_defaults(run=listing.run)
+    one = commands.add_parser("new", help="write a small scheme to start from")
+    one.add_argument("name", metavar="NAME", help="the scheme's name; writes NAME.py")
+    one.set_defaults(run=new.run)
+    return parser
+
+
+def _check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("check", help="explore every interleaving: holds, or the shortest race as a diagram")
+    one.add_argument("targets", nargs="+", metavar="TARGET", help="FILE, FILE::SCHEME or a directory")
+    one.add_argument("--all", action="store_true", help="every combination of the schemes' parameters")
+    one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a value for a scheme's parameter")
+    one.add_argument("--json", action="store_true", help="results as JSON")
+    one.add_argument("--trace-dir", default=".", metavar="DIR", help="where traces of broken schemes are written (default: here)")
+    one.add_argument("--no-trace", action="store_true", help="write no traces")
+    _diagram(one)
+    group = one.add_argument_group("bounds", "hitting one gives the verdict unknown and exit code 3; `none` lifts it")
+    for field in fields(Bounds):
+        group.add_argument(
+            f"--max-{field.name}", type=_bound(field.name), default=field.default, metavar="N",
+            help=f"{_BOUNDS[field.name]} (default: {field.default:,})",
+        )  # fmt: skip
+    one.set_defaults(run=check.run)
+
+
+_BOUNDS = {
+    "states": "distinct states", "depth": "steps of one execution", "seconds": "seconds of searching",
+    "memory": "MiB of memory", "ops": "operations inside one step",
+}  # fmt: skip
+
+
+def _bound(name: str) -> Callable[[str], float | int | None]:
+    def number(text: str) -> float | int | None:
+        if text == "none" and name != "ops":
+            return None
+        value = float(text) if name == "seconds" else int(text.replace(",", "").replace("_", ""))
+        if value <= 0:
+            raise argparse.ArgumentTypeError("a bound is above 0")
+        return value
+
+    number.__name__ = "number"  # argparse names the type in its message
+    return number
+
+
+def _replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("replay", help="run a recorded race again in the scheme as it is now")
+    one.add_argument("trace", metavar="TRACE", help="a trace file that `check` wrote")
+    _diagram(one)
+    one.set_defaults(run=replay.run)
+
+
+def _dump(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("dump", help="show a scheme's steps, or its intermediate representation")
+    one.add_argument("target", metavar="TARGET", help="FILE or FILE::SCHEME")
+    what = one.add_mutually_exclusive_group(required=True)
+    what.add_argument("--steps", action="store_true", help="the source with a mark at every step")
+    what.add_argument("--ir", action="store_true", help="the intermediate representation, as the machine runs it")
+    what.add_argument("--after", choices=dump.STAGES, help="the intermediate representation after that pass")
+    one.set_defaults(run=dump.run)
+
+
+def _diagram(one: argparse.ArgumentParser) -> None:
+    group = one.add_argument_group("the diagram")
+    group.add_argument("--depth", type=_positive, metavar="N", help="levels of calls shown (default: where it matters)")
+    group.add_argument("--columns", choices=("auto", "function", "cpu"), default="auto", help="what heads a column")
+    group.add_argument("--tabs", action="store_true", help="separate columns by tabs, for a mail")
+    group.add_argument("--no-fold", action="store_true", help="show steps that have no part in the race too")
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour (default: on a terminal)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+_positive.__name__ = "number"

@@ -1,0 +1,88 @@
+"""Printing: results to standard output, complaints and progress to standard error.
+
+Leaves out what is said: reports and diagnostics have the words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+
+from lockverse.diagnostics.model import Diagnostic
+from lockverse.diagnostics.render import render
+from lockverse.explore.search import Progress
+from lockverse.report.story import tell
+from lockverse.report.text import Style, draw
+from lockverse.session import text_of
+from lockverse.trace.model import Trace
+
+PROGRESS_EVERY = 0.2  # seconds between two lines of progress
+
+
+class Exit(IntEnum):
+    """Exit codes; see the room's docstring."""
+
+    HOLDS = 0
+    BROKEN = 1
+    USAGE = 2
+    UNKNOWN = 3
+    REJECTED = 4
+    OURS = 70
+
+
+GRAVEST = (Exit.OURS, Exit.REJECTED, Exit.BROKEN, Exit.UNKNOWN, Exit.HOLDS)
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    """To standard output."""
+    print(text, end=end)
+
+
+def complain(text: str) -> None:
+    """To standard error."""
+    print(f"lockverse: {text}", file=sys.stderr)
+
+
+def complain_of(diagnostics: Iterable[Diagnostic]) -> None:
+    """Diagnostics to standard error, an empty line between them."""
+    print("\n".join(render(one, text_of) for one in diagnostics), end="", file=sys.stderr)
+
+
+def diagram(trace: Trace, options: argparse.Namespace) -> str:
+    """The diagram of a trace, as the options ask for it."""
+    colour = options.color == "always" or (options.color == "auto" and _colourful())
+    story = tell(trace, depth=options.depth, fold=not options.no_fold)
+    return draw(story, Style(options.columns, options.tabs, colour=colour))
+
+
+def _colourful() -> bool:
+    """Colour only where somebody looks: no-color.org asks for NO_COLOR to be heard."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def progress_line(name: str) -> Callable[[Progress], None]:
+    """What tells of a search while it runs: a line on the terminal, nothing anywhere else."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    last = time.monotonic()
+
+    def tell_progress(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_EVERY:
+            last = now
+            rate = progress.states / progress.seconds if progress.seconds else 0.0
+            text = f"{name}: {progress.states:,} states, {rate:,.0f}/s, depth {progress.depth}, {progress.frontier:,} to go at this depth"
+            print(f"\r\x1b[K{text[:110]}", end="", file=sys.stderr, flush=True)
+
+    return tell_progress
+
+
+def clear_progress() -> None:
+    """Take the line of progress away."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""What a check says besides the diagram: the headline, the counts, the table of several schemes, the JSON.
+
+`Outcome` is what the session fills in for each scheme. Leaves out the diagram (text.py), and printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockverse.trace.model import Trace
+from lockverse.trace.serialize import as_plain
+from lockverse.trace.verdict import Verdict
+
+VERSION: Final = 1  # of the JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result for one scheme with one choice of parameters.
+
+    `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
+    `transitions` and `depth` are counted as explore/search.py says; `switches` are those of the shortest race.
+    `trace_file` is where the trace was written, if it was.
+    """
+
+    scheme: str
+    file: str
+    parameters: tuple[tuple[str, str], ...]
+    verdict: Verdict
+    states: int
+    transitions: int
+    depth: int
+    seconds: float
+    reason: str | None = None
+    message: str | None = None
+    switches: int | None = None
+    bound: str | None = None
+    bound_message: str | None = None
+    trace: Trace | None = None
+    trace_file: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The scheme with its parameters, as a reader names it."""
+        given = ", ".join(f"{name}={value}" for name, value in self.parameters)
+        return f"{self.scheme}({given})" if given else self.scheme
+
+
+def headline(outcome: Outcome) -> str:
+    """`lock_after_mapcount: BROKEN   memcg2->nr_mapped never underflows`."""
+    what = _what(outcome)
+    return f"{outcome.title}: {outcome.verdict.upper()}" + (f"   {what}" if what else "")
+
+
+def _what(outcome: Outcome) -> str:
+    if outcome.verdict is Verdict.BROKEN:
+        message = outcome.message or ""
+        asked_for = outcome.reason in ("always", "at-rest", "sometimes")
+        return message if asked_for else f"{(outcome.reason or '').replace('-', ' ')}: {message}"
+    return outcome.bound_message or "" if outcome.verdict is Verdict.UNKNOWN else ""
+
+
+def footer(outcome: Outcome) -> list[str]:
+    """What was explored, and how to see the race again."""
+    counts = f"{outcome.states:,} states, {outcome.transitions:,} transitions"
+    took = f"{outcome.seconds:.1f} s"
+    if outcome.verdict is Verdict.HOLDS:
+        return [f"every interleaving explored: {counts}, {took}"]
+    if outcome.verdict is Verdict.UNKNOWN:
+        return [f"not every interleaving was explored: {counts}, {took}"]
+    lines = [f"explored until the first race: {counts}, {took}"]
+    if outcome.trace is not None and outcome.trace.events:
+        steps, switches = len(outcome.trace.events), outcome.switches or 0
+        lines = [f"a shortest race: {_count(steps, 'step')}, {_count(switches, 'context switch')}; {counts} explored, {took}"]
+    if outcome.reason == "sometimes":
+        lines = [f"every interleaving explored: {counts}, {took}"]
+    if outcome.trace_file is not None:
+        lines.append(f"replay: lockverse replay {outcome.trace_file}")
+    return lines
+
+
+def _count(number: int, thing: str) -> str:
+    plural = thing + ("es" if thing.endswith("ch") else "s")
+    return f"{number} {thing if number == 1 else plural}"
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """One line a scheme; ends in a newline."""
+    rows = [("scheme", "verdict", "states", "depth", "time", "")]
+    for one in outcomes:
+        rows.append((one.title, one.verdict.upper(), f"{one.states:,}", str(one.depth), f"{one.seconds:.1f} s", _what(one)))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = []
+    for row in rows:
+        left = "  ".join(part.ljust(width) for part, width in zip(row[:2], widths, strict=False))
+        right = "  ".join(part.rjust(width) for part, width in zip(row[2:5], widths[2:], strict=True))
+        lines.append(f"{left}  {right}  {row[5]}".rstrip())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain data. Keys are those of Outcome; `trace` is the trace in full, or null."""
+    return {
+        "scheme": outcome.scheme, "file": outcome.file, "parameters": dict(outcome.parameters),
+        "verdict": outcome.verdict.value, "reason": outcome.reason, "message": outcome.message,
+        "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
+        "context_switches": outcome.switches, "seconds": round(outcome.seconds, 3),
+        "bound": outcome.bound, "bound_message": outcome.bound_message, "trace_file": outcome.trace_file,
+        "trace": None if outcome.trace is None else as_plain(outcome.trace),
+    }  # fmt: skip
