@@ -391,7 +391,7 @@ def _pass(f: Lowering, node: ast.stmt) -> None:
 def _with(f: Lowering, node: ast.stmt) -> None:
     """`with lock:` for every type that says what takes it and what gives it back."""
     assert isinstance(node, ast.With)
-    entered = 0
+    entered, statement = 0, f.statement
     for item in node.items:
         if item.optional_vars is not None:
             f.error("K101", item.optional_vars, "`with ... as` is not part of the language", "a lock gives no value")
@@ -403,7 +403,7 @@ def _with(f: Lowering, node: ast.stmt) -> None:
             continue
         take, give = guard
         _call_guard(f, take, value, item.context_expr)
-        f.cleanups.append(lambda give=give, value=value, at=item.context_expr: _call_guard(f, give, value, at))  # type: ignore[misc]
+        f.cleanups.append(_giving_back(f, give, value, item.context_expr, statement))
         entered += 1
     body(f, node.body)
     reached = f.assigned is not None
@@ -411,6 +411,17 @@ def _with(f: Lowering, node: ast.stmt) -> None:
         give_last = f.cleanups.pop()
         if reached:
             give_last()
+
+
+def _giving_back(f: Lowering, give: FunctionType, value: Result, node: ast.expr, statement: int) -> Callable[[], None]:
+    """The way out of a `with`: wherever it happens, it belongs to the `with` itself."""
+
+    def give_back() -> None:
+        before, f.statement = f.statement, statement
+        _call_guard(f, give, value, node)
+        f.statement = before
+
+    return give_back
 
 
 def _call_guard(f: Lowering, function: FunctionType, value: Result, node: ast.expr) -> None:

@@ -112,6 +112,8 @@ def join(a: ValueType, b: ValueType) -> ValueType | None:
             return other
         if isinstance(one, Literal) and isinstance(other, ir.Int):
             return other
+    if isinstance(a, ir.Int) and isinstance(b, ir.Int):
+        return ir.U64 if ir.U64 in (a, b) or any(one.bits == 64 and not one.signed for one in (a, b)) else ir.S64
     return None
 
 

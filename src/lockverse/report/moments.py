@@ -7,7 +7,7 @@ asked for. Leaves out the lines this becomes: story.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from lockverse.trace.model import Access, Blocked, Reason, Trace
@@ -38,7 +38,7 @@ class Moment:
 def moments(trace: Trace, depth: int | None) -> list[Moment]:
     """The moments of a trace in the order of time; `depth` as in `story.tell`."""
     visits = _visits(trace)
-    shown = _levels(visits, depth)
+    shown = _levels(trace, visits, depth)
     found: list[Moment] = []
     for moment, level in zip(visits, shown, strict=True):
         whole = len(moment.stack) == level
@@ -82,8 +82,6 @@ def _mark_failing(trace: Trace, found: list[Moment]) -> None:
     last = mine or stepped or [moment for moment in found if moment.thread == failure.thread]
     if last:
         last[-1].failing = True
-    if failure.reason is Reason.AT_REST and last:
-        last[-1].failing = True
 
 
 def _goes_on(last: Moment, moment: Moment) -> bool:
@@ -114,44 +112,60 @@ def _mark_split(found: Sequence[Moment]) -> None:
 # How much of each stack is shown
 
 
-def _levels(visits: Sequence[Moment], depth: int | None) -> list[int]:
+def _levels(trace: Trace, visits: Sequence[Moment], depth: int | None) -> list[int]:
     """For each visit, how many levels of its stack are shown."""
     levels = [len(visit.stack) for visit in visits]
+    telling = {index for index, visit in enumerate(visits) if _tells(trace, visit)}
     threads: dict[int, list[int]] = {}
     for index, visit in enumerate(visits):
         if not visit.note:
             threads.setdefault(visit.thread, []).append(index)
     for indices in threads.values():
-        _walk(visits, indices, 1, depth, levels)
+        _walk(visits, indices, 1, depth, levels, telling)
     return levels
 
 
-def _walk(visits: Sequence[Moment], indices: Sequence[int], level: int, depth: int | None, levels: list[int]) -> None:
+def _tells(trace: Trace, visit: Moment) -> bool:
+    """Whether this must be seen wherever it is: where it ends, or a branch not taken for what another thread wrote."""
+    if visit.waits is not None or (visit.failing and trace.failure.reason is not Reason.AT_REST):
+        return True  # at rest, the last step only happens to be the last
+    if visit.outcome is not False or trace.statements[visit.stack[-1]].kind != "if":
+        return False
+    read = {access.cell for access in visit.accesses}
+    return any(
+        access.kind == "write" and access.cell in read
+        for event in trace.events[: visit.events[0]]
+        if event.thread != visit.thread
+        for access in event.accesses
+    )
+
+
+def _walk(
+    visits: Sequence[Moment], indices: Sequence[int], level: int, depth: int | None, levels: list[int], telling: Collection[int]
+) -> None:
     """Decide for visits that all stand at `level` or deeper inside one call."""
     for run in _runs(indices, lambda index: visits[index].stack[:level]):
         inside = [index for index in run if len(visits[index].stack) > level]
-        if inside and _is_shown(visits, run, inside, level, depth):
+        if inside and _is_shown(run, level, depth, must=any(index in telling for index in inside)):
             for part in _runs(run, lambda index: len(visits[index].stack) > level):
                 if len(visits[part[0]].stack) > level:
-                    _walk(visits, part, level + 1, depth, levels)
+                    _walk(visits, part, level + 1, depth, levels, telling)
         else:
             for index in run:
                 levels[index] = level
 
 
-def _is_shown(visits: Sequence[Moment], run: Sequence[int], inside: Sequence[int], level: int, depth: int | None) -> bool:
-    """Whether the inside of a call is shown."""
-    if any(visits[index].failing or visits[index].waits is not None for index in inside):
-        return True
+def _is_shown(run: Sequence[int], level: int, depth: int | None, *, must: bool) -> bool:
+    """Whether the inside of a call is shown: it must be, so many levels are asked for, or others come between."""
     if depth is not None:
-        return level < depth
-    return run[-1] - run[0] != len(run) - 1
+        return must or level < depth
+    return must or run[-1] - run[0] != len(run) - 1
 
 
-def _runs(indices: Sequence[int], key: object) -> list[list[int]]:
+def _runs(indices: Sequence[int], key: Callable[[int], Hashable]) -> list[list[int]]:
     runs: list[list[int]] = []
     for index in indices:
-        if runs and key(runs[-1][-1]) == key(index):  # type: ignore[operator]
+        if runs and key(runs[-1][-1]) == key(index):
             runs[-1].append(index)
         else:
             runs.append([index])

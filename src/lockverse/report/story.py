@@ -18,6 +18,7 @@ from .fold import folded
 from .line import Kind, Line
 from .moments import Moment, moments
 
+IDLE = ("cpu_relax()", "pass")  # bodies of busy loops, which say nothing when skipped
 LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
 
 
@@ -132,6 +133,8 @@ class _Teller:
         """What a branch that was not taken skipped, and the `else` that comes instead."""
         statement = self.trace.statements[one]
         lines = self._source(thread, statement.body, depth + 1)
+        if all(line.text in IDLE for line in lines):
+            lines = []
         if len(lines) > LONGEST_SKIPPED:
             lines = [*lines[: LONGEST_SKIPPED - 1], Line(thread, depth + 1, "...", kind=Kind.SKIPPED)]
         self.lines += lines

@@ -1,8 +1,8 @@
 """The race diagram as text, by the conventions of kernel mails: columns, `//` remarks, no colour, no box drawing.
 
 A pure function of a story. Columns are headed by the function each CPU runs, or CPU0, CPU1. They are as wide as they
-have to be; if that is wider than a mail (75 columns, Documentation/process/submitting-patches.rst of Linux), long
-statements go on in a second line. With tabs, columns begin at multiples of eight and survive a mailer.
+have to be and no wider, since a mail has 75 columns (Documentation/process/submitting-patches.rst of Linux); what
+would be wider than WIDEST is wrapped. With tabs, columns begin at multiples of eight and survive a mailer.
 
 Leaves out headlines and counts: verdict.py.
 """
@@ -16,8 +16,8 @@ from typing import Final
 from .line import Kind, Line
 from .story import Story
 
-WIDTH: Final = 75
 GUTTER: Final = 3  # blanks between a column's widest line and the next column
+WIDEST: Final = 100  # beyond this a diagram is no longer read side by side, and statements are wrapped
 WRAP: Final = {2: 48, 3: 36}  # columns -> the width of a statement above which it is wrapped, where the whole is too wide
 WRAP_MANY: Final = 28
 CONTINUED: Final = 4  # how far the second line of a statement is indented
@@ -58,7 +58,7 @@ class _Page:
         self.base = style.indent if self.by_function else 0
         self.wrap: int | None = None
         self.starts = self._starts()
-        if self._widest() > WIDTH:
+        if self._widest() > WIDEST:
             self.wrap = WRAP.get(len(story.columns), WRAP_MANY)
             self.starts = self._starts()
 

@@ -72,8 +72,11 @@ def footer(outcome: Outcome) -> list[str]:
         return [f"not every interleaving was explored: {counts}, {took}"]
     lines = [f"explored until the first race: {counts}, {took}"]
     if outcome.trace is not None and outcome.trace.events:
-        steps, switches = len(outcome.trace.events), outcome.switches or 0
-        lines = [f"a shortest race: {_count(steps, 'step')}, {_count(switches, 'context switch')}; {counts} explored, {took}"]
+        loop = outcome.trace.failure.loop
+        steps = _count(len(outcome.trace.events) if loop is None else loop, "step")
+        if loop is not None:
+            steps += f" and a loop of {_count(len(outcome.trace.events) - loop, 'step')}"
+        lines = [f"a shortest race: {steps}, {_count(outcome.switches or 0, 'context switch')}; {counts} explored, {took}"]
     if outcome.reason == "sometimes":
         lines = [f"every interleaving explored: {counts}, {took}"]
     if outcome.trace_file is not None:

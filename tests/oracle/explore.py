@@ -1,0 +1,253 @@
+"""Every interleaving of a scheme by brute force: nothing is kept of a state but how to get there again.
+
+Each move runs the scene anew from its start. States are compared by all of memory and all the threads' own variables.
+Counts follow docs/language.md, "What is counted". Shares nothing with the search it checks.
+
+Leaves out anything fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockverse.lang import scene as lang_scene
+from lockverse.lang.null import NULL
+from lockverse.lang.structs import Array, declaration, is_object
+from lockverse.lang.types import is_scalar
+
+from .interpreter import Fault, Pruned, Thread, World, plain_value
+
+Schedule = tuple[tuple[int, int], ...]
+
+
+@dataclass
+class Found:
+    """What brute force found. `failures` are all (length, reason) at the least length, with the fewest switches each."""
+
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    ends: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    length: int | None = None
+
+
+class Replay:
+    """A scene that is run from its start along a schedule."""
+
+    def __init__(self, scheme: Callable[..., Any], arguments: Mapping[str, object]) -> None:
+        self.scene = lang_scene.build(scheme, arguments)
+        self.objects: list[Any] = []
+        self.cells: list[tuple[Any, Any]] = []
+        self._numbers: dict[int, int] = {}
+        roots = [*self.scene.names.values(), *(a for cpu in self.scene.cpus for a in (*cpu.args, *cpu.kwargs.values()))]
+        roots += list(getattr(scheme, "__globals__", {}).values())
+        for root in roots:
+            self._walk(root)
+        self.initial = [self._get(*cell) for cell in self.cells]
+        self.threads: list[Thread] = []
+        self.world = World()
+
+    def _walk(self, value: Any) -> None:
+        if isinstance(value, list | tuple):
+            for one in value:
+                self._walk(one)
+        if not is_object(value) or id(value) in self._numbers:
+            return
+        self._numbers[id(value)] = len(self.objects)
+        self.objects.append(value)
+        if isinstance(value, Array):
+            for index, one in enumerate(value):
+                if is_scalar(value.type.element):
+                    self.cells.append((value, index))
+                self._walk(one)
+            return
+        declared = declaration(type(value))
+        assert declared is not None
+        if declared.kind in ("lock", "task"):
+            return
+        for name, kind in declared.fields.items():
+            if is_scalar(kind):
+                self.cells.append((value, name))
+            self._walk(getattr(value, name))
+
+    @staticmethod
+    def _get(owner: Any, key: Any) -> Any:
+        return owner[key] if isinstance(owner, Array) else getattr(owner, key)
+
+    def restart(self) -> None:
+        """Back to the start: memory as it was, every thread before its first step."""
+        for (owner, key), value in zip(self.cells, self.initial, strict=True):
+            if isinstance(owner, Array):
+                owner[key] = value
+            else:
+                setattr(owner, key, value)
+        self.world = World(threads=len(self.scene.cpus))
+        self.threads = [
+            Thread(self.world, number, cpu.function, cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
+            for number, cpu in enumerate(self.scene.cpus)
+        ]
+
+    def follow(self, schedule: Schedule) -> None:
+        """Restart and run a schedule."""
+        self.restart()
+        for thread, choice in schedule:
+            self.threads[thread].go(choice)
+
+    def number(self, value: Any) -> object:
+        """A value that can be compared."""
+        if value is NULL or value is None:
+            return ("null",)
+        return ("object", self._numbers[id(value)]) if is_object(value) else plain_value(value)
+
+    def key(self) -> object:
+        """The whole state, comparable."""
+        memory = tuple(self.number(self._get(*cell)) for cell in self.cells)
+        world = self.world
+        shared = (
+            tuple(sorted((self._numbers[lock], owner) for lock, owner in world.owner.items())),
+            tuple(sorted(world.nesting.items())),
+            tuple(sorted((t, tuple(sorted(who))) for t, who in world.blockers.items())),
+        )
+        return memory, shared, tuple(thread.key(self.number) for thread in self.threads)
+
+    def finished(self) -> bool:
+        """Whether every thread has come to its end."""
+        return all(thread.stop is None for thread in self.threads)
+
+    def broken(self) -> str | None:
+        """The kind of the first property that does not hold now."""
+        for one in self.scene.properties:
+            if one.kind == "sometimes" or (one.kind == "at-rest" and not self.finished()):
+                continue
+            if not one.condition():  # type: ignore[operator]
+                return one.kind
+        return None
+
+    def seen(self) -> set[int]:
+        """The `sometimes` that hold now."""
+        return {n for n, one in enumerate(self.scene.properties) if one.kind == "sometimes" and one.condition()}  # type: ignore[operator]
+
+
+class _Search:
+    def __init__(self, replay: Replay) -> None:
+        self.replay, self.found = replay, Found()
+        self.known: dict[object, int] = {}
+        self.ways: list[Schedule] = []
+        self.edges: list[list[tuple[int, int]]] = []  # per state: (thread, target)
+        self.levels: list[int] = []
+        self.failing: list[tuple[int, str, int | None, int]] = []  # length, reason, last thread, state
+        self.ends: set[int] = set()
+        self.seen: set[int] = set()
+
+    def add(self, way: Schedule) -> tuple[int, bool]:
+        key = self.replay.key()
+        if key in self.known:
+            return self.known[key], False
+        number = self.known[key] = len(self.ways)
+        self.ways.append(way)
+        self.edges.append([])
+        self.levels.append(len(way))
+        self.seen |= self.replay.seen()
+        wrong = self.replay.broken()
+        if wrong is not None:
+            self.failing.append((len(way), wrong, None, number))
+        return number, True
+
+    def run(self, limit: int) -> Found:
+        self.replay.restart()
+        self.add(())
+        frontier, depth = [0], 0
+        while frontier and not self.failing:
+            following: list[int] = []
+            for state in frontier:
+                following += self.expand(state)
+            frontier = following
+            depth += bool(frontier)
+            assert len(self.ways) <= limit, "too large for brute force"
+        if not self.failing:
+            self.whole()
+        self.found.states, self.found.depth, self.found.ends = len(self.ways), depth, len(self.ends)
+        self.shortest()
+        return self.found
+
+    def expand(self, state: int) -> list[int]:
+        way, new = self.ways[state], []
+        finished = blocked = pruned = 0
+        for thread in range(len(self.replay.threads)):
+            self.replay.follow(way)
+            stop = self.replay.threads[thread].stop
+            if stop is None:
+                finished += 1
+                continue
+            if not stop.ready():
+                blocked += 1
+                continue
+            for choice in range(stop.options):
+                self.replay.follow(way)
+                self.found.transitions += 1
+                try:
+                    self.replay.threads[thread].go(choice)
+                except Fault as fault:
+                    self.failing.append((len(way) + 1, fault.reason, thread, state))
+                    continue
+                except Pruned:
+                    pruned += 1
+                    continue
+                target, is_new = self.add((*way, (thread, choice)))
+                self.edges[state].append((thread, target))
+                new += [target] if is_new else []
+        if finished == len(self.replay.threads) or pruned:
+            self.ends.add(state)
+        if blocked and finished + blocked == len(self.replay.threads):
+            self.failing.append((len(way), "deadlock", None, state))
+        return new
+
+    def whole(self) -> None:
+        """What only the whole graph tells: a `sometimes` nobody saw, and states from which nothing ends."""
+        for number, one in enumerate(self.replay.scene.properties):
+            if one.kind == "sometimes" and number not in self.seen:
+                self.failing.append((0, "sometimes", None, 0))
+        good = set(self.ends)
+        while True:
+            more = {s for s, edges in enumerate(self.edges) if s not in good and any(t in good for _, t in edges)}
+            if not more:
+                break
+            good |= more
+        for state in range(len(self.edges)):
+            if state not in good and all(state in self.after(other) for other in self.after(state)):
+                self.failing.append((self.levels[state], "endless-spinning", None, state))
+
+    def after(self, state: int) -> set[int]:
+        """All states that can be reached from a state, itself included."""
+        reached, waiting = {state}, [state]
+        while waiting:
+            for _, target in self.edges[waiting.pop()]:
+                if target not in reached:
+                    reached.add(target)
+                    waiting.append(target)
+        return reached
+
+    def shortest(self) -> None:
+        """The least number of context switches of each failure of the least length: forwards, level by level."""
+        if not self.failing:
+            return
+        self.found.length = min(length for length, *_ in self.failing)
+        best: dict[tuple[int, int], int] = {(0, -1): 0}
+        for state in sorted(range(len(self.ways)), key=lambda s: self.levels[s]):
+            for (at, last), cost in [item for item in best.items() if item[0][0] == state]:
+                for thread, target in self.edges[at]:
+                    if self.levels[target] == self.levels[at] + 1:
+                        new = cost + (last not in (-1, thread))
+                        best[target, thread] = min(new, best.get((target, thread), new))
+        for length, reason, thread, state in self.failing:
+            if length == self.found.length:
+                costs = [c + (thread is not None and last not in (-1, thread)) for (at, last), c in best.items() if at == state]
+                self.found.failures[reason] = min([*costs, self.found.failures.get(reason, 1 << 30)])
+
+
+def brute_force(scheme: Callable[..., Any], arguments: Mapping[str, object], limit: int = 5000) -> Found:
+    """Explore a scheme by brute force. Fails with AssertionError above `limit` states."""
+    return _Search(Replay(scheme, arguments)).run(limit)

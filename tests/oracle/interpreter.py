@@ -1,0 +1,611 @@
+"""An independent interpreter of scheme functions, written from docs/language.md: Python's own syntax tree, walked.
+
+It shares nothing with the compiler, the passes or the machine. Each function is a Python generator that stops before
+every step; memory is the scene's own Python objects. Slow and simple on purpose: it is what the real thing is held to.
+
+Leaves out data types other than what fits in 64 bits, and everything about what to explore: explore.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import operator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from lockverse.lang.errors import Overflow
+from lockverse.lang.null import NULL
+from lockverse.lang.structs import Array, declaration, is_object
+from lockverse.lang.types import convert, is_scalar
+
+U64 = (1 << 64) - 1
+
+
+class Fault(Exception):
+    """The step breaks a rule; `reason` is the word for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Pruned(Exception):
+    """An assumption is false."""
+
+
+@dataclass
+class Stop:
+    """Before a step: what it is, whether it can run now, and how many outcomes there are to pick from."""
+
+    kind: str
+    ready: Callable[[], bool] = lambda: True
+    options: int = 1
+
+
+@dataclass
+class Frame:
+    """A call: its function, its variables, where it stands, and values it still holds for later."""
+
+    name: str
+    locals: dict[str, Any]
+    outer: dict[str, Any]
+    node: tuple[object, ...] = ()
+    held: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    """What all threads share besides the objects: who holds which lock, who reads, whom grace periods wait for."""
+
+    owner: dict[int, int] = field(default_factory=dict)
+    nesting: dict[int, int] = field(default_factory=dict)
+    blockers: dict[int, frozenset[int]] = field(default_factory=dict)
+    threads: int = 0
+
+
+Steps = Generator[Stop, int, Any]
+
+
+@lru_cache(maxsize=None)
+def _tree(path: str) -> ast.Module:
+    return ast.parse(Path(path).read_text())
+
+
+def source_of(function: FunctionType) -> ast.FunctionDef:
+    """The syntax tree of a function."""
+    for node in ast.walk(_tree(function.__code__.co_filename)):
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first == function.__code__.co_firstlineno:
+                return node
+    raise LookupError(function)
+
+
+class Thread:
+    """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
+
+    def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.world, self.me = world, me
+        self.frames: list[Frame] = []
+        self.stop: Stop | None = None
+        self._steps = self._main(function, args, kwargs)
+        self._advance(None)
+
+    def _main(self, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+        yield from self._call(function, list(args), kwargs)
+        if self.me in self.world.owner.values():
+            raise Fault("lock-held-at-exit")
+        if self.world.nesting.get(self.me, 0):
+            raise Fault("rcu-imbalance")
+
+    def _advance(self, choice: int | None) -> None:
+        try:
+            self.stop = next(self._steps) if choice is None else self._steps.send(choice)
+        except StopIteration:
+            self.stop = None
+
+    def go(self, choice: int) -> None:
+        """Take the step and all local work after it."""
+        self._advance(choice)
+
+    def key(self, number: Callable[[Any], object]) -> object:
+        """All of the thread's own state, comparable."""
+        if self.stop is None:
+            return "finished"
+        frames = []
+        for frame in self.frames:
+            # A variable that has no value yet is 0 in a state, as docs/language.md says.
+            values = {name: number(value) for name, value in frame.locals.items()}
+            variables = tuple(sorted(item for item in values.items() if item[1] not in (0, ("null",))))
+            frames.append((frame.name, frame.node, variables, tuple(number(value) for value in frame.held)))
+        return (self.stop.kind, *frames)
+
+    # Functions and statements
+
+    @property
+    def frame(self) -> Frame:
+        return self.frames[-1]
+
+    def _call(self, function: FunctionType, args: list[Any], kwargs: dict[str, Any]) -> Steps:
+        node = source_of(function)
+        names = [a.arg for a in node.args.args]
+        bound = dict(zip(names, args, strict=False)) | kwargs
+        defaults = function.__defaults__ or ()
+        for name, value in zip(names[len(names) - len(defaults) :], defaults, strict=True):
+            bound.setdefault(name, value)
+        outer = dict(function.__globals__)
+        if function.__closure__:
+            cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
+            outer |= {name: cell.cell_contents for name, cell in cells}
+        self.frames.append(Frame(function.__name__, bound, outer))
+        signal = yield from self._body(node.body)
+        self.frames.pop()
+        return signal[1] if signal and signal[0] == "return" else None
+
+    def _body(self, body: list[ast.stmt]) -> Steps:
+        for node in body:
+            signal = yield from getattr(self, f"_{type(node).__name__}")(node)
+            if signal:
+                return signal
+        return None
+
+    def _Pass(self, node: ast.Pass) -> Steps:
+        return None
+        yield
+
+    def _Expr(self, node: ast.Expr) -> Steps:
+        yield from self._value(node.value)
+
+    def _Assign(self, node: ast.Assign) -> Steps:
+        value = yield from self._value(node.value)
+        for target in node.targets:
+            yield from self._assign(target, value)
+
+    def _AnnAssign(self, node: ast.AnnAssign) -> Steps:
+        if node.value is not None:
+            value = yield from self._value(node.value)
+            kind = eval(compile(ast.Expression(node.annotation), "?", "eval"), self.frame.outer)
+            yield from self._assign(node.target, _converted(kind, value))
+
+    def _assign(self, target: ast.expr, value: Any) -> Steps:
+        if isinstance(target, ast.Name):
+            self.frame.locals[target.id] = value
+        elif isinstance(target, ast.Tuple):
+            self.frame.held += list(value)
+            for one in target.elts:
+                yield from self._assign(one, self.frame.held.pop(-len(target.elts) + target.elts.index(one)))
+        else:
+            self.frame.held.append(value)
+            get, put, kind = yield from self._place(target)
+            self.frame.held.pop()
+            value = _converted(kind, value)
+            self.frame.held.append(value)
+            yield from self._stop("store", target)
+            put(self.frame.held.pop())
+
+    def _AugAssign(self, node: ast.AugAssign) -> Steps:
+        if isinstance(node.target, ast.Name):
+            self.frame.held.append(self._name(node.target.id))
+            right = yield from self._value(node.value)
+            self.frame.locals[node.target.id] = _binary(node.op, self.frame.held.pop(), right)
+            return
+        get, put, kind = yield from self._place(node.target)
+        yield from self._stop("load", node.target)
+        self.frame.held.append(get())
+        right = yield from self._value(node.value)
+        value = _converted(kind, _binary(node.op, self.frame.held.pop(), right))
+        self.frame.held.append(value)
+        yield from self._stop("store", node.target)
+        put(self.frame.held.pop())
+
+    def _If(self, node: ast.If) -> Steps:
+        test = yield from self._value(node.test)
+        return (yield from self._body(node.body if _true(test) else node.orelse))
+
+    def _While(self, node: ast.While) -> Steps:
+        while True:
+            test = yield from self._value(node.test)
+            if not _true(test):
+                return (yield from self._body(node.orelse))
+            signal = yield from self._body(node.body)
+            if signal == ("break",):
+                return None
+            if signal and signal[0] == "return":
+                return signal
+
+    def _For(self, node: ast.For) -> Steps:
+        if isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "range":
+            bounds = []
+            for one in node.iter.args:
+                bounds.append((yield from self._value(one)))
+                self.frame.held.append(bounds[-1])
+            del self.frame.held[len(self.frame.held) - len(bounds) :]
+            items: Any = range(*bounds)
+        else:
+            items = yield from self._value(node.iter)
+        for index in range(len(items)):
+            held = (index, len(items)) if isinstance(items, range) else (index, items)
+            if isinstance(items, Array) and is_scalar(items.type.element):
+                self.frame.held += held
+                yield from self._stop("load", node.iter)
+                del self.frame.held[-2:]
+            self.frame.locals[node.target.id] = items[index]
+            self.frame.held += held
+            signal = yield from self._body(node.body)
+            del self.frame.held[-2:]
+            if signal == ("break",):
+                return None
+            if signal and signal[0] == "return":
+                return signal
+        return (yield from self._body(node.orelse))
+
+    def _Break(self, node: ast.Break) -> Steps:
+        return ("break",)
+        yield
+
+    def _Continue(self, node: ast.Continue) -> Steps:
+        return ("continue",)
+        yield
+
+    def _Return(self, node: ast.Return) -> Steps:
+        value = None
+        if node.value is not None:
+            value = yield from self._value(node.value)
+        return ("return", value)
+
+    def _Assert(self, node: ast.Assert) -> Steps:
+        if not _true((yield from self._value(node.test))):
+            raise Fault("assertion")
+
+    def _With(self, node: ast.With) -> Steps:
+        locks = []
+        for item in node.items:
+            lock = yield from self._value(item.context_expr)
+            locks.append(lock)
+            self.frame.held.append(lock)
+            yield from self._spin_lock(item.context_expr, lock)
+        signal = yield from self._body(node.body)
+        returned = [signal[1]] if signal and signal[0] == "return" else []
+        self.frame.held += returned
+        for item, lock in zip(reversed(node.items), reversed(locks), strict=True):
+            yield from self._spin_unlock(item.context_expr, lock)
+        del self.frame.held[len(self.frame.held) - len(locks) - len(returned) :]
+        return signal
+
+    # Expressions
+
+    def _stop(self, kind: str, node: ast.AST, ready: Callable[[], bool] = lambda: True, options: int = 1) -> Steps:
+        self.frame.node = (kind, node.lineno, node.col_offset, node.end_col_offset)  # type: ignore[attr-defined]
+        return (yield Stop(kind, ready, options))
+
+    def _name(self, name: str) -> Any:
+        if name in self.frame.locals:
+            return self.frame.locals[name]
+        return self.frame.outer[name] if name in self.frame.outer else __builtins__[name]  # type: ignore[index]
+
+    def _value(self, node: ast.expr) -> Steps:
+        return (yield from getattr(self, f"_x_{type(node).__name__}")(node))
+
+    def _x_Constant(self, node: ast.Constant) -> Steps:
+        return node.value
+        yield
+
+    def _x_Name(self, node: ast.Name) -> Steps:
+        return self._name(node.id)
+        yield
+
+    def _x_Tuple(self, node: ast.Tuple) -> Steps:
+        values = []
+        for one in node.elts:
+            values.append((yield from self._value(one)))
+            self.frame.held.append(values[-1])
+        del self.frame.held[len(self.frame.held) - len(values) :]
+        return tuple(values)
+
+    def _x_Attribute(self, node: ast.Attribute) -> Steps:
+        base = yield from self._value(node.value)
+        if not is_object(base) and base is not NULL and base is not None:
+            return getattr(base, node.attr)
+        return (yield from self._load(_field(base, node.attr), node))
+
+    def _x_Subscript(self, node: ast.Subscript) -> Steps:
+        place = yield from self._place(node)
+        return (yield from self._load(place, node))
+
+    def _load(self, place: tuple[Any, Any, Any], node: ast.expr) -> Steps:
+        get, _, kind = place
+        if is_scalar(kind):
+            yield from self._stop("load", node)
+        return get()
+
+    def _place(self, node: ast.expr) -> Steps:
+        """A place: how to read it, how to write it, its type. No step."""
+        if isinstance(node, ast.Attribute):
+            base = yield from self._value(node.value)
+            return _field(base, node.attr)
+        assert isinstance(node, ast.Subscript)
+        base = yield from self._value(node.value)
+        self.frame.held.append(base)
+        index = yield from self._value(node.slice)
+        self.frame.held.pop()
+        if not 0 <= index < len(base):
+            raise Fault("out-of-bounds")
+        return (lambda: base[index]), (lambda value: base.__setitem__(index, value)), base.type.element
+
+    def _x_BinOp(self, node: ast.BinOp) -> Steps:
+        left = yield from self._value(node.left)
+        self.frame.held.append(left)
+        right = yield from self._value(node.right)
+        return _binary(node.op, self.frame.held.pop(), right)
+
+    def _x_UnaryOp(self, node: ast.UnaryOp) -> Steps:
+        value = yield from self._value(node.operand)
+        if isinstance(node.op, ast.Not):
+            return not _true(value)
+        return -value if isinstance(node.op, ast.USub) else ~value if isinstance(node.op, ast.Invert) else +value
+
+    def _x_BoolOp(self, node: ast.BoolOp) -> Steps:
+        wanted = isinstance(node.op, ast.Or)
+        value: Any = None
+        for one in node.values:
+            value = yield from self._value(one)
+            if _true(value) is wanted:
+                return value
+        return value
+
+    def _x_Compare(self, node: ast.Compare) -> Steps:
+        left = yield from self._value(node.left)
+        for op, right_node in zip(node.ops, node.comparators, strict=True):
+            self.frame.held.append(left)
+            right = yield from self._value(right_node)
+            left = self.frame.held.pop()
+            if not _COMPARE[type(op)](_plain(left), _plain(right)):
+                return False
+            left = right
+        return True
+
+    def _x_IfExp(self, node: ast.IfExp) -> Steps:
+        test = yield from self._value(node.test)
+        return (yield from self._value(node.body if _true(test) else node.orelse))
+
+    def _x_Call(self, node: ast.Call) -> Steps:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name in ("READ_ONCE", "WRITE_ONCE", "smp_load_acquire", "smp_store_release", "xchg", "cmpxchg", "try_cmpxchg"):
+            return (yield from self._on_place(name, node))
+        if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
+            if _true((yield from self._value(node.args[0]))):
+                raise Fault("warning" if name.startswith("WARN") else "bug")
+            return False
+        if name == "choose":
+            return (yield from self._choose(node))
+        if name in ("cpu_relax", "barrier"):
+            return None
+        if name == "smp_processor_id":
+            return self.me
+        args = []
+        for one in node.args:
+            args.append((yield from self._value(one)))
+            self.frame.held.append(args[-1])
+        kwargs = {}
+        for keyword in node.keywords:
+            kwargs[keyword.arg] = yield from self._value(keyword.value)
+            self.frame.held.append(kwargs[keyword.arg])
+        del self.frame.held[len(self.frame.held) - len(args) - len(kwargs) :]
+        if name == "len":
+            return len(args[0])
+        if name == "assume":
+            if not _true(args[0]):
+                raise Pruned
+            return None
+        if name in ("bool",):
+            return _true(args[0])
+        own = getattr(self, f"_{name}", None)
+        if own is not None:
+            return (yield from own(node, *args))
+        if name.startswith("atomic"):
+            return (yield from self._atomic(name, node, args))
+        self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
+        return (yield from self._call(self._name(name), args, kwargs))
+
+    def _on_place(self, name: str, node: ast.Call) -> Steps:
+        get, put, kind = yield from self._place(node.args[0])
+        values: list[Any] = []
+        for one in node.args[1:]:
+            values.append(_converted(kind, (yield from self._value(one))))
+            self.frame.held.append(values[-1])
+        yield from self._stop(name, node)
+        del self.frame.held[len(self.frame.held) - len(values) :]
+        old = get()
+        if name in ("WRITE_ONCE", "smp_store_release", "xchg"):
+            put(values[0])
+        swapped = len(values) == 2 and _plain(old) == _plain(values[0])
+        if swapped:
+            put(values[1])
+        if name in ("WRITE_ONCE", "smp_store_release"):
+            return None
+        return (swapped, old) if name == "try_cmpxchg" else old
+
+    def _choose(self, node: ast.Call) -> Steps:
+        first = node.args[0]
+        if len(node.args) == 1 and isinstance(first, ast.Call):
+            bounds = [ast.literal_eval(one) for one in first.args]
+            options: list[Any] = list(range(*bounds))
+        elif len(node.args) == 1 and isinstance(first, ast.Name):
+            kind = self._name(first.id)
+            options = [False, True] if kind is bool else list(kind)
+        else:
+            options = []
+            for one in node.args:
+                options.append((yield from self._value(one)))
+                self.frame.held.append(options[-1])
+        if len(node.args) > 1:
+            choice = yield from self._stop("choose", node, options=len(options))
+            del self.frame.held[len(self.frame.held) - len(options) :]
+        else:
+            choice = yield from self._stop("choose", node, options=len(options))
+        return options[choice]
+
+    # The vocabulary, written again
+
+    def _spin_lock(self, node: ast.expr, lock: Any) -> Steps:
+        _not_null(lock)
+        owner = self.world.owner
+
+        def ready() -> bool:
+            # A lock one holds oneself is a fault, not a wait.
+            return id(lock) not in owner or owner[id(lock)] == self.me
+
+        self.frame.held.append(lock)
+        yield from self._stop("spin_lock", node, ready)
+        self.frame.held.pop()
+        if owner.get(id(lock)) == self.me:
+            raise Fault("recursive-locking")
+        owner[id(lock)] = self.me
+
+    def _spin_trylock(self, node: ast.expr, lock: Any) -> Steps:
+        _not_null(lock)
+        self.frame.held.append(lock)
+        yield from self._stop("spin_trylock", node)
+        self.frame.held.pop()
+        if id(lock) in self.world.owner:
+            return False
+        self.world.owner[id(lock)] = self.me
+        return True
+
+    def _spin_unlock(self, node: ast.expr, lock: Any) -> Steps:
+        _not_null(lock)
+        self.frame.held.append(lock)
+        yield from self._stop("spin_unlock", node)
+        self.frame.held.pop()
+        if self.world.owner.get(id(lock)) != self.me:
+            raise Fault("unlock-by-stranger")
+        del self.world.owner[id(lock)]
+
+    def _smp_mb(self, node: ast.expr) -> Steps:
+        yield from self._stop("smp_mb", node)
+
+    def _rcu_read_lock(self, node: ast.expr) -> Steps:
+        yield from self._stop("rcu_read_lock", node)
+        self.world.nesting[self.me] = self.world.nesting.get(self.me, 0) + 1
+
+    def _rcu_read_unlock(self, node: ast.expr) -> Steps:
+        yield from self._stop("rcu_read_unlock", node)
+        if not self.world.nesting.get(self.me):
+            raise Fault("rcu-imbalance")
+        self.world.nesting[self.me] -= 1
+        if not self.world.nesting[self.me]:
+            del self.world.nesting[self.me]
+            self.world.blockers = {t: who - {self.me} for t, who in self.world.blockers.items()}
+
+    def _synchronize_rcu(self, node: ast.expr) -> Steps:
+        yield from self._stop("synchronize_rcu_begin", node)
+        if self.world.nesting.get(self.me):
+            raise Fault("rcu-self-wait")
+        self.world.blockers[self.me] = frozenset(self.world.nesting)
+        yield from self._stop("synchronize_rcu_end", node, lambda: not self.world.blockers[self.me])
+        del self.world.blockers[self.me]
+
+    def _atomic(self, name: str, node: ast.expr, args: list[Any]) -> Steps:
+        family, _, verb = name.partition("_")
+        if verb.startswith("long_"):
+            family, verb = "atomic_long", verb[5:]
+        bits = 32 if family == "atomic" else 64
+        for suffix in ("_relaxed", "_acquire", "_release"):
+            verb = verb.removesuffix(suffix)
+        variable = next(one for one in args if declaration(type(one)) is not None or one is NULL)
+        values = [one for one in args if one is not variable]
+        _not_null(variable)
+        self.frame.held += args
+        yield from self._stop(name, node)
+        del self.frame.held[len(self.frame.held) - len(args) :]
+        old = int(variable.counter)
+        new, result = _atomic(verb, old, values, bits)
+        if new is not None:
+            variable.counter = _wrap(new, bits)
+        return result
+
+
+def _atomic(verb: str, old: int, values: list[int], bits: int) -> tuple[int | None, Any]:
+    """The new value (None: not written) and the result, by Documentation/atomic_t.txt."""
+    if verb == "read":
+        return None, old
+    if verb in ("set", "xchg"):
+        return values[0], old if verb == "xchg" else None
+    if verb in ("cmpxchg", "try_cmpxchg"):
+        new = values[1] if old == values[0] else None
+        return new, old if verb == "cmpxchg" else (old == values[0], old)
+    steps = {"add": 1, "sub": -1, "inc": 1, "dec": -1}
+    parts = verb.split("_")
+    core = parts[1] if parts[0] == "fetch" else parts[0]
+    by = steps[core] * (values[0] if core in ("add", "sub") else 1)
+    new = _wrap(old + by, bits)
+    if parts[0] == "fetch":
+        return new, old
+    rest = "_".join(parts[1:])
+    results = {"": None, "return": new, "negative": new < 0, "and_test": new == 0}
+    if rest == "not_zero":
+        return (new, True) if old else (None, False)
+    return new, results[rest]
+
+
+def _wrap(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+def _field(base: Any, name: str) -> tuple[Any, Any, Any]:
+    _not_null(base)
+    kind = declaration(type(base)).fields[name]  # type: ignore[union-attr]
+    return (lambda: getattr(base, name)), (lambda value: setattr(base, name, value)), kind
+
+
+def _not_null(value: Any) -> None:
+    if value is NULL or value is None:
+        raise Fault("null-dereference")
+
+
+def _converted(kind: Any, value: Any) -> Any:
+    try:
+        return convert(kind, value, "")
+    except Overflow:
+        raise Fault("overflow") from None
+
+
+def _plain(value: Any) -> Any:
+    return None if value is NULL else id(value) if is_object(value) else value
+
+
+def _true(value: Any) -> bool:
+    return bool(value) if not is_object(value) else True
+
+
+def _binary(op: ast.operator, a: Any, b: Any) -> Any:
+    if isinstance(op, ast.FloorDiv | ast.Mod) and b == 0:
+        raise Fault("division-by-zero")
+    if isinstance(op, ast.LShift | ast.RShift) and not 0 <= b < 64:
+        raise Fault("overflow")
+    result = _BINARY[type(op)](a, b)
+    if not -(1 << 63) <= int(result) <= U64:
+        raise Fault("overflow")
+    return result
+
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+}  # fmt: skip
+_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Is: operator.eq, ast.IsNot: operator.ne,
+}  # fmt: skip
+
+
+def plain_value(value: Any) -> object:
+    """A value that can be compared with others: of an enum, the position of the member."""
+    return list(type(value)).index(value) if isinstance(value, enum.Enum) else value
