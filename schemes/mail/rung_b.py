@@ -3,7 +3,6 @@
 The mail (Johannes Weiner, 7 Nov 2022): with the pte lock codified on the move side, lock_page_memcg() in rmap is fully
 redundant, because the mapping the mover looks at can neither come nor go while it holds its pte lock. True for present
 mappings and one page table; what else the mover finds (pages behind non-present ptes) is rung C and not here.
-`without_pte_lock` drops the mover's pte lock to show that it is what carries the scheme.
 """
 from lockverse import *
 
@@ -53,11 +52,6 @@ def mem_cgroup_move_charge_pte_range(pt, page, memcg1, memcg2):
     spin_unlock(pt.ptl)
 
 
-def move_without_pte_lock(pt, page, memcg1, memcg2):
-    if READ_ONCE(pt.present):
-        mem_cgroup_move_account(page, memcg1, memcg2)
-
-
 @scheme
 def pte_lock_instead():
     memcg1 = mem_cgroup(nr_mapped=1)
@@ -69,17 +63,4 @@ def pte_lock_instead():
     cpu(mem_cgroup_move_charge_pte_range, pt, p, memcg1, memcg2)
 
     always(lambda: memcg2.nr_mapped >= 0, "memcg2->nr_mapped never underflows")
-    at_rest(lambda: memcg1.nr_mapped == 0 and memcg2.nr_mapped == 0, "the page is unmapped: nobody counts it")
-
-
-@scheme
-def without_pte_lock():
-    memcg1 = mem_cgroup(nr_mapped=1)
-    memcg2 = mem_cgroup(nr_mapped=0)
-    p = page(mapcount=0, memcg=memcg1)
-    pt = page_table(present=True)
-
-    cpu(zap_pte_range, pt, p)
-    cpu(move_without_pte_lock, pt, p, memcg1, memcg2)
-
     at_rest(lambda: memcg1.nr_mapped == 0 and memcg2.nr_mapped == 0, "the page is unmapped: nobody counts it")

@@ -173,7 +173,7 @@ def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None]) -> O
 
 def _outcome(task: Task, linked: Linked, result: Result) -> Outcome:
     verdict = Verdict.BROKEN if result.failing else Verdict.HOLDS if result.complete else Verdict.UNKNOWN
-    counts = (result.states, result.transitions, result.depth, result.seconds)
+    counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
     outcome = Outcome(task.scheme, task.file.shown, task.shown, verdict, *counts)
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)

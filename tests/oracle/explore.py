@@ -157,7 +157,13 @@ class _Search:
         return number, True
 
     def run(self, limit: int) -> Found:
-        self.replay.restart()
+        try:
+            self.replay.restart()
+        except Fault as fault:
+            self.found.failures, self.found.length = {fault.reason: 0}, 0
+            return self.found
+        except Pruned:
+            return self.found
         self.add(())
         frontier, depth = [0], 0
         while frontier and not self.failing:

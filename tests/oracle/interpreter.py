@@ -59,6 +59,16 @@ class Frame:
 
 
 @dataclass
+class Place:
+    """A place in memory: how to read and write it, its type, and the values that say which it is."""
+
+    get: Callable[[], Any]
+    put: Callable[[Any], None]
+    kind: Any
+    held: tuple[Any, ...]
+
+
+@dataclass
 class World:
     """What all threads share besides the objects: who holds which lock, who reads, whom grace periods wait for."""
 
@@ -181,12 +191,13 @@ class Thread:
                 yield from self._assign(one, self.frame.held.pop(-len(target.elts) + target.elts.index(one)))
         else:
             self.frame.held.append(value)
-            get, put, kind = yield from self._place(target)
+            place = yield from self._place(target)
             self.frame.held.pop()
-            value = _converted(kind, value)
-            self.frame.held.append(value)
+            value = _converted(place.kind, value)
+            self.frame.held += [value, *place.held]
             yield from self._stop("store", target)
-            put(self.frame.held.pop())
+            del self.frame.held[-1 - len(place.held) :]
+            place.put(value)
 
     def _AugAssign(self, node: ast.AugAssign) -> Steps:
         if isinstance(node.target, ast.Name):
@@ -194,14 +205,16 @@ class Thread:
             right = yield from self._value(node.value)
             self.frame.locals[node.target.id] = _binary(node.op, self.frame.held.pop(), right)
             return
-        get, put, kind = yield from self._place(node.target)
+        place = yield from self._place(node.target)
+        self.frame.held += place.held
         yield from self._stop("load", node.target)
-        self.frame.held.append(get())
+        self.frame.held.append(place.get())
         right = yield from self._value(node.value)
-        value = _converted(kind, _binary(node.op, self.frame.held.pop(), right))
+        value = _converted(place.kind, _binary(node.op, self.frame.held.pop(), right))
         self.frame.held.append(value)
         yield from self._stop("store", node.target)
-        put(self.frame.held.pop())
+        del self.frame.held[-1 - len(place.held) :]
+        place.put(value)
 
     def _If(self, node: ast.If) -> Steps:
         test = yield from self._value(node.test)
@@ -317,14 +330,15 @@ class Thread:
         place = yield from self._place(node)
         return (yield from self._load(place, node))
 
-    def _load(self, place: tuple[Any, Any, Any], node: ast.expr) -> Steps:
-        get, _, kind = place
-        if is_scalar(kind):
+    def _load(self, place: Place, node: ast.expr) -> Steps:
+        if is_scalar(place.kind):
+            self.frame.held += place.held
             yield from self._stop("load", node)
-        return get()
+            del self.frame.held[-len(place.held) :]
+        return place.get()
 
     def _place(self, node: ast.expr) -> Steps:
-        """A place: how to read it, how to write it, its type. No step."""
+        """A place in memory. No step."""
         if isinstance(node, ast.Attribute):
             base = yield from self._value(node.value)
             return _field(base, node.attr)
@@ -335,7 +349,7 @@ class Thread:
         self.frame.held.pop()
         if not 0 <= index < len(base):
             raise Fault("out-of-bounds")
-        return (lambda: base[index]), (lambda value: base.__setitem__(index, value)), base.type.element
+        return Place(lambda: base[index], lambda value: base.__setitem__(index, value), base.type.element, (base, index))
 
     def _x_BinOp(self, node: ast.BinOp) -> Steps:
         left = yield from self._value(node.left)
@@ -413,13 +427,15 @@ class Thread:
         return (yield from self._call(self._name(name), args, kwargs))
 
     def _on_place(self, name: str, node: ast.Call) -> Steps:
-        get, put, kind = yield from self._place(node.args[0])
+        place = yield from self._place(node.args[0])
+        get, put = place.get, place.put
+        self.frame.held += place.held
         values: list[Any] = []
         for one in node.args[1:]:
-            values.append(_converted(kind, (yield from self._value(one))))
+            values.append(_converted(place.kind, (yield from self._value(one))))
             self.frame.held.append(values[-1])
         yield from self._stop(name, node)
-        del self.frame.held[len(self.frame.held) - len(values) :]
+        del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
         old = get()
         if name in ("WRITE_ONCE", "smp_store_release", "xchg"):
             put(values[0])
@@ -558,10 +574,10 @@ def _wrap(value: int, bits: int) -> int:
     return value - (1 << bits) if value >= 1 << (bits - 1) else value
 
 
-def _field(base: Any, name: str) -> tuple[Any, Any, Any]:
+def _field(base: Any, name: str) -> Place:
     _not_null(base)
     kind = declaration(type(base)).fields[name]  # type: ignore[union-attr]
-    return (lambda: getattr(base, name)), (lambda value: setattr(base, name, value)), kind
+    return Place(lambda: getattr(base, name), lambda value: setattr(base, name, value), kind, (base,))
 
 
 def _not_null(value: Any) -> None:

@@ -58,7 +58,7 @@ class Maker:
 
     def simple(self) -> str:
         """An integer expression without a step."""
-        return self.pick("0", "1", "2", "-1", *self.locals, *self.locals)
+        return self.pick("0", "1", "2", *self.locals, *self.locals)
 
     def value(self) -> str:
         """An integer expression with at most two steps."""

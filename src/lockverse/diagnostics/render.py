@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from .model import Diagnostic, Label, Place
 
 TextOf = Callable[[str], str | None]
-LONGEST_SPAN = 4  # lines of source shown for one label
 
 
 def render(diagnostic: Diagnostic, text_of: TextOf) -> str:
@@ -19,7 +18,7 @@ def render(diagnostic: Diagnostic, text_of: TextOf) -> str:
     place = diagnostic.primary.place
     labels = [(diagnostic.primary, "^"), *((label, "-") for label in diagnostic.secondary)]
     shown = [(label, mark) for label, mark in labels if label.place.line > 0]
-    gutter = max([len(str(label.place.end_line)) for label, _ in shown], default=1)
+    gutter = max([len(str(label.place.line)) for label, _ in shown], default=1)
     lines = [f"error[{diagnostic.code}]: {diagnostic.headline}"]
     lines.append(f"{' ' * gutter}--> {_where(place, text_of)}")
     for label, mark in _in_order(shown, place):
@@ -55,18 +54,14 @@ def _column(text: str, column: int) -> int:
 
 
 def _snippet(label: Label, mark: str, gutter: int, text_of: TextOf, *, other: bool) -> list[str]:
-    """The lines of a label, with marks under them and its words after the last."""
+    """The first line of a label's place, with marks under it and the label's words."""
     place = label.place
     lines = [f"{' ' * gutter}::: {_where(place, text_of)}"] if other else []
-    last = min(place.end_line, place.line + LONGEST_SPAN - 1)
     lines.append(f"{' ' * gutter} |")
-    for number in range(place.line, last + 1):
-        text = _line(place.file, number, text_of)
-        if text is None:
-            continue
-        start = _column(text, place.column) if number == place.line else len(text) - len(text.lstrip()) + 1
-        end = _column(text, place.end_column) if number == place.end_line else len(text.rstrip()) + 1
-        words = f" {label.text}" if number == last else ""
-        lines.append(f"{number:{gutter}} | {text.expandtabs(1)}")
-        lines.append(f"{' ' * gutter} | {' ' * (start - 1)}{mark * max(end - start, 1)}{words}")
+    text = _line(place.file, place.line, text_of)
+    if text is not None:
+        start = _column(text, place.column)
+        end = _column(text, place.end_column) if place.line == place.end_line else len(text.rstrip()) + 1
+        lines.append(f"{place.line:{gutter}} | {text.expandtabs(1)}")
+        lines.append(f"{' ' * gutter} | {' ' * (start - 1)}{mark * max(end - start, 1)} {label.text}")
     return lines

@@ -46,6 +46,9 @@ _WORDS: Final = {
     "ops": ("the work inside one step", "operations"),
 }
 
+NOTHING_TO_EXPLORE: Final = BoundHit(
+    "assumptions", "an assume() is false before anything runs: there is nothing to explore"
+)
 INTERRUPTED: Final = BoundHit("interrupted", "interrupted before every interleaving was explored")
 
 

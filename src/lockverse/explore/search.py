@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from lockverse.ir.reason import Reason
 from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome, Pruned, TooLong
 
-from .bounds import INTERRUPTED, BoundHit, Bounds, hit, memory_used
+from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used
 from .graph import Edge, Graph
 from .observer import Expansion, Observer, Violation
 from .shortest import Move, Schedule, shortest, switches
@@ -45,12 +45,13 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong."""
+    """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
+    `completed` counts the states in which every thread has finished: if there are none, assumptions cut all short."""
 
     states: int
     transitions: int
     depth: int
-    ends: int
+    completed: int
     seconds: float
     complete: bool
     failing: Failing | None = None
@@ -86,6 +87,7 @@ class _Search:
     graph: Graph = field(default_factory=Graph)
     transitions: int = 0
     depth: int = 0
+    completed: int = 0
     began: float = field(default_factory=time.monotonic)
     candidates: list[_Candidate] = field(default_factory=list)
 
@@ -96,7 +98,7 @@ class _Search:
         if isinstance(started.outcome, TooLong):
             return self._result(bound=hit("ops", started.outcome.ops))
         if isinstance(started.outcome, Pruned):
-            return self._result(complete=True)
+            return self._result(bound=NOTHING_TO_EXPLORE)
         self.graph.add(started.outcome.state, 0)
         self._look(0, [observer.on_state(started.outcome.state) for observer in self.observers])
         try:
@@ -160,6 +162,7 @@ class _Search:
                 if bound is not None:
                     return bound
                 choice += 1
+        self.completed += finished == self.machine.threads
         if pruned or finished == self.machine.threads:
             self.graph.ends.add(number)
         self._look(number, [observer.on_expanded(state, Expansion(finished, blocked, pruned)) for observer in self.observers])
@@ -204,7 +207,7 @@ class _Search:
 
     def _result(self, failing: Failing | None = None, bound: BoundHit | None = None, complete: bool = False) -> Result:
         return Result(
-            len(self.graph.states), self.transitions, self.depth, len(self.graph.ends),
+            len(self.graph.states), self.transitions, self.depth, self.completed,
             time.monotonic() - self.began, complete and bound is None, failing, bound,
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 
 T = TypeVar("T")
+_BESIDE = "__lockverse_beside__"  # marks a module that a scheme file imported from its own folder
 _OURS = str(Path(__file__).resolve().parent.parent)
 
 
@@ -72,13 +73,20 @@ def _bytes(lines: list[str], line: int, column: int) -> int:
 
 @contextmanager
 def _importing_beside(path: Path) -> Iterator[None]:
-    """A scheme file may import its neighbours."""
+    """A scheme file may import its neighbours; those of another folder's files do not count as its own."""
     folder = str(path.resolve().parent)
+    for name, module in list(sys.modules.items()):
+        if getattr(module, _BESIDE, folder) != folder:
+            del sys.modules[name]
+    known = set(sys.modules)
     sys.path.insert(0, folder)
     try:
         yield
     finally:
         sys.path.remove(folder)
+        for name in set(sys.modules) - known:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(folder):
+                setattr(sys.modules[name], _BESIDE, folder)
 
 
 def guarded(action: Callable[[], T], shown: str, path: Path) -> T:
@@ -94,7 +102,7 @@ def guarded(action: Callable[[], T], shown: str, path: Path) -> T:
 def _raised(problem: BaseException, shown: str, path: Path) -> Diagnostic:
     names = {str(path): shown}
     frames = [frame for frame in _frames(problem.__traceback__) if _is_users(frame)]
-    text = "".join(traceback.format_exception_only(problem)).strip()
+    text = "".join(traceback.format_exception_only(problem)).strip().removeprefix("lockverse.lang.errors.")
     if not frames:
         return Diagnostic("K006", text.splitlines()[0], Label(Place(shown, 0, 0, 0, 0)))
     last = frames[-1]

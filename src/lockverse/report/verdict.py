@@ -21,7 +21,7 @@ class Outcome:
     """The result for one scheme with one choice of parameters.
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
-    `transitions` and `depth` are counted as explore/search.py says; `switches` are those of the shortest race.
+    `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the shortest race.
     `trace_file` is where the trace was written, if it was.
     """
 
@@ -32,6 +32,7 @@ class Outcome:
     states: int
     transitions: int
     depth: int
+    completed: int
     seconds: float
     reason: str | None = None
     message: str | None = None
@@ -67,7 +68,10 @@ def footer(outcome: Outcome) -> list[str]:
     counts = f"{outcome.states:,} states, {outcome.transitions:,} transitions"
     took = f"{outcome.seconds:.1f} s"
     if outcome.verdict is Verdict.HOLDS:
-        return [f"every interleaving explored: {counts}, {took}"]
+        lines = [f"every interleaving explored: {counts}, {took}"]
+        if not outcome.completed:
+            lines.append("note: no execution came to its end: assume() cut every one short, so little was checked")
+        return lines
     if outcome.verdict is Verdict.UNKNOWN:
         return [f"not every interleaving was explored: {counts}, {took}"]
     lines = [f"explored until the first race: {counts}, {took}"]
@@ -109,6 +113,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "scheme": outcome.scheme, "file": outcome.file, "parameters": dict(outcome.parameters),
         "verdict": outcome.verdict.value, "reason": outcome.reason, "message": outcome.message,
         "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
+        "completed": outcome.completed,
         "context_switches": outcome.switches, "seconds": round(outcome.seconds, 3),
         "bound": outcome.bound, "bound_message": outcome.bound_message, "trace_file": outcome.trace_file,
         "trace": None if outcome.trace is None else as_plain(outcome.trace),
