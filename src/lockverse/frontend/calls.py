@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lockverse.diagnostics.model import Label
 from lockverse.ir import ops
 from lockverse.ir import types as ir
+from lockverse.lang import scene
 from lockverse.lang.errors import SchemeError
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import IntegerType
@@ -56,6 +57,9 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return intrinsics.INTRINSICS[name](f, node)
     if target is len:
         return intrinsics.length(f, node)
+    if isinstance(target, FunctionType) and target.__module__ == scene.__name__:
+        return f.error("K104", node, f"{target.__name__}() stands only in a @scheme function", "a CPU runs this",
+                       help="move it to the function that builds the scene")  # fmt: skip
     if isinstance(target, FunctionType):
         return call_function(f, target, node)
     return _not_callable(f, target, node)

@@ -63,6 +63,7 @@ class _Notes:
     visits: list[Visit] = field(default_factory=list)
     kind: str = ""
     stack: tuple[int, ...] = ()
+    picked: str | None = None
     begun: int = 0  # how many visits, from the first, have had a step or come to something
 
     def __call__(self, op: Op, run: Run) -> None:
@@ -70,11 +71,21 @@ class _Notes:
             self.kind, self.stack = op.kind, self.stack_of(op.at)
         elif isinstance(op, ops.Load):
             self._access(run.value(op.address), "read", op.type, None, run)
+        elif isinstance(op, ops.Choose):
+            self.picked = self.names.value(op.low + run.choice, run.code.registers[op.dst.number].type)
         elif isinstance(op, ops.Store):
             self._access(run.value(op.address), "write", op.type, run.value(op.src), run)
         self._visit(op, run)
         if isinstance(op, Step):
             self.begun = len(self.visits)
+
+    def _is_more_of(self, stack: tuple[int, ...]) -> bool:
+        """Whether an op goes on with the statement visited last. A condition that is decided ends a statement, but a
+        `for` takes its next element after that."""
+        if not self.visits or self.visits[-1].stack != stack:
+            return False
+        outcome = self.visits[-1].outcome
+        return outcome is None or (outcome and self.linked.program.statements[stack[-1]].kind == "for")
 
     def stop_before(self, step: Step) -> None:
         """The thread stands before `step` now: what only prepared it has not happened yet for a reader."""
@@ -106,7 +117,7 @@ class _Notes:
         text = self.linked.program.statements[stack[-1]].text
         if isinstance(op, ops.Return) and not text.startswith("return"):
             return
-        if not self.visits or self.visits[-1].stack != stack or self.visits[-1].outcome is not None:
+        if not self._is_more_of(stack):
             self.visits.append(Visit(stack))
         if isinstance(op, ops.Branch):
             decided = op.yes_decides if run.value(op.condition) else op.no_decides
@@ -127,6 +138,7 @@ class _Recorder:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.last: _Notes | None = None
+        self.initial: MachineState | None = None
 
     def run(self, schedule: tuple[tuple[int, int], ...], ending: Ending) -> Trace:
         notes = [_Notes(self.linked, self.names) for _ in range(self.machine.threads)]
@@ -139,6 +151,7 @@ class _Recorder:
         if not isinstance(start.outcome, protocol.Moved) or ending.starter is not None:
             raise DoesNotFit(0, "the threads do not start as they did")
         initial: MachineState = start.outcome.state
+        self.initial = initial
         self._note_properties(initial)
         for thread, one in enumerate(notes):
             self._stand(initial, thread, one)
@@ -150,7 +163,7 @@ class _Recorder:
 
     def _first_event(self, thread: int, started: dict[int, list[Visit]]) -> Event:
         visits = tuple(started.get(thread, ()))
-        return Event(thread, "start", visits[-1].stack if visits else (), 0, (), visits)
+        return Event(thread, "start", visits[-1].stack if visits else (), 0, None, (), visits)
 
     def _note_properties(self, initial: MachineState) -> None:
         """What must hold is about the cells it looks at, whether or not this race touches them."""
@@ -205,7 +218,7 @@ class _Recorder:
         if isinstance(outcome, protocol.Moved):
             self._stand(outcome.state, thread, notes)
         picked = choice if outcome.choices > 1 else 0
-        self.events.append(Event(thread, notes.kind, notes.stack, picked, tuple(notes.accesses), tuple(notes.visits)))
+        self.events.append(Event(thread, notes.kind, notes.stack, picked, notes.picked, tuple(notes.accesses), tuple(notes.visits)))
         self.touched.update(notes.cells)
         self.last = notes
 
@@ -231,7 +244,10 @@ class _Recorder:
             if isinstance(op, ops.Load) and (run.value(op.address), op.type) not in reads:
                 reads.append((run.value(op.address), op.type))
 
+        # A condition stops looking where it is decided: its other cells are those it looks at in the beginning.
         found = self.machine.evaluate(state, condition, watch)
+        if self.initial is not None:
+            self.machine.evaluate(self.initial, condition, watch)
         message = self.linked.program.properties[condition].message
         at_rest = all(self.machine.finished(state, thread) for thread in range(self.machine.threads))
         fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
@@ -256,7 +272,7 @@ class _Recorder:
             fell = isinstance(kind, Int) and state[0][address] < 0 <= int(wrote[self.names.cell(address)].old)
             return f"{'UNDERFLOW' if fell else 'VIOLATED'} {self._cell(state, address, kind)}"
         word = "AT REST" if reason is Reason.AT_REST else "VIOLATED"
-        shown = [self._cell(state, address, kind) for address, kind in reads][-MOST_CELLS:]
+        shown = [self._cell(state, address, kind) for address, kind in reads][:MOST_CELLS]
         return f"{word} {', '.join(shown)}".rstrip()
 
     def _cell(self, state: MachineState, address: int, kind: Scalar) -> str:

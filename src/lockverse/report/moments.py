@@ -18,7 +18,7 @@ FOR_EVER = "[ from here on for ever ]"
 @dataclass(slots=True)
 class Moment:
     """`stack` are the calls that are shown, outermost first, and the statement. `accesses`, `kinds` and `events` are those
-    of its steps. `outcome` is what its condition came out as, `value` what it put in its variable, `choice` what the
+    of its steps. `outcome` is what its condition came out as, `value` what it put in its variable, `picked` what the
     environment picked. `split`: another thread comes between its steps. `note` is a line for all columns."""
 
     thread: int
@@ -28,7 +28,7 @@ class Moment:
     events: list[int] = field(default_factory=list)
     outcome: bool | None = None
     value: str | None = None
-    choice: int | None = None
+    picked: str | None = None
     failing: bool = False
     waits: Blocked | None = None
     split: bool = False
@@ -46,7 +46,7 @@ def moments(trace: Trace, depth: int | None) -> list[Moment]:
         if not whole:
             moment.outcome = moment.value = None  # of a statement inside, which is not shown
         last = found[-1] if found else None
-        if last is not None and _goes_on(last, moment):
+        if last is not None and _goes_on(trace, last, moment):
             _merge(last, moment)
         else:
             found.append(moment)
@@ -65,7 +65,7 @@ def _visits(trace: Trace) -> list[Moment]:
             moment = Moment(event.thread, visit.stack, events=[number], outcome=visit.outcome, value=visit.value)
             if visit is own:
                 moment.accesses, moment.kinds = list(event.accesses), [event.kind]
-                moment.choice = event.choice if event.kind == "choose" else None
+                moment.picked = event.picked
             found.append(moment)
     _mark_failing(trace, found)
     found += [Moment(one.thread, one.stack, waits=one) for one in trace.failure.blocked]
@@ -84,18 +84,22 @@ def _mark_failing(trace: Trace, found: list[Moment]) -> None:
         last[-1].failing = True
 
 
-def _goes_on(last: Moment, moment: Moment) -> bool:
-    same = (last.thread, last.stack) == (moment.thread, moment.stack)
-    return same and not last.note and last.outcome is None and last.waits is None and moment.waits is None
+def _goes_on(trace: Trace, last: Moment, moment: Moment) -> bool:
+    """Whether a moment is more of the one before. What is decided has ended, but a `for` then takes its element."""
+    if last.note or (last.thread, last.stack) != (moment.thread, moment.stack) or last.waits or moment.waits:
+        return False
+    takes = trace.statements[last.stack[-1]].kind == "for" and last.outcome is True and moment.outcome is None
+    return last.outcome is None or takes
 
 
 def _merge(last: Moment, moment: Moment) -> None:
     last.accesses += moment.accesses
     last.kinds += moment.kinds
     last.events += [number for number in moment.events if number not in last.events]
-    last.outcome, last.failing = moment.outcome, last.failing or moment.failing
+    last.outcome = moment.outcome if moment.outcome is not None else last.outcome
+    last.failing |= moment.failing
     last.value = moment.value if moment.value is not None else last.value
-    last.choice = moment.choice if moment.choice is not None else last.choice
+    last.picked = moment.picked if moment.picked is not None else last.picked
 
 
 def _mark_split(found: Sequence[Moment]) -> None:

@@ -168,8 +168,8 @@ class _Teller:
 
     def _values(self, moment: Moment) -> tuple[str, ...]:
         """What the reader must know of the values: what was picked, and what another thread changes later or between."""
-        if moment.choice is not None:
-            return (f"picks {moment.value}" if moment.value is not None else f"picks number {moment.choice}",)
+        if moment.picked is not None:
+            return (f"picks {moment.value if moment.value is not None else moment.picked}",)
         text = self.trace.statements[moment.stack[-1]].text
         if text.startswith("for ") and moment.value is not None and moment.outcome:
             return (f"{text.split()[1]} = {moment.value}",)
@@ -201,7 +201,7 @@ class _Teller:
 
     def _is_private(self, moment: Moment) -> bool:
         """Whether it has no part in the race: it touches only what no other thread touches and what did not fail."""
-        if moment.failing or moment.waits is not None or moment.outcome is not None or moment.choice is not None:
+        if moment.failing or moment.waits is not None or moment.outcome is not None or moment.picked is not None:
             return False
         others = {access.cell for event in self.trace.events if event.thread != moment.thread for access in event.accesses}
         cells = {access.cell for access in moment.accesses}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Final
 
 from lockverse.trace.model import Trace
@@ -59,7 +60,9 @@ def _what(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.BROKEN:
         message = outcome.message or ""
         asked_for = outcome.reason in ("always", "at-rest", "sometimes")
-        return message if asked_for else f"{(outcome.reason or '').replace('-', ' ')}: {message}"
+        reason = (outcome.reason or "").replace("-", " ")
+        named = message.lower().startswith((reason, "underflow"))  # the sentence says it already
+        return message if asked_for or named else f"{reason}: {message}"
     return outcome.bound_message or "" if outcome.verdict is Verdict.UNKNOWN else ""
 
 
@@ -94,10 +97,12 @@ def _count(number: int, thing: str) -> str:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """One line a scheme; ends in a newline."""
+    """One line a scheme, with its file if there are several; ends in a newline."""
+    several = len({one.file for one in outcomes}) > 1
     rows = [("scheme", "verdict", "states", "depth", "time", "")]
     for one in outcomes:
-        rows.append((one.title, one.verdict.upper(), f"{one.states:,}", str(one.depth), f"{one.seconds:.1f} s", _what(one)))
+        title = f"{PurePath(one.file).name}::{one.title}" if several else one.title
+        rows.append((title, one.verdict.upper(), f"{one.states:,}", str(one.depth), f"{one.seconds:.1f} s", _what(one)))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = []
     for row in rows:

@@ -41,13 +41,15 @@ class Visit:
 @dataclass(frozen=True, slots=True)
 class Event:
     """One step of one thread. `kind` is the step's ("load", "store", "spin_lock", ...) and `stack` where it stands, as
-    in Visit. `choice` is what the environment picked, 0 if nothing. `visits` are the statements it ran in order, its
+    in Visit. `choice` is the number of what the environment picked, 0 if nothing, and `picked` what it was: a value, or the
+    position of one of several expressions. `visits` are the statements it ran in order, its
     own first; for the first event of a thread they begin with what ran before any step."""
 
     thread: int
     kind: str
     stack: tuple[int, ...]
     choice: int
+    picked: str | None
     accesses: tuple[Access, ...]
     visits: tuple[Visit, ...]
 
