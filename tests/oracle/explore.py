@@ -17,7 +17,8 @@ from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import is_scalar
 
-from .interpreter import Fault, Pruned, Thread, World, plain_value
+from .interpreter import Pruned, Thread, World
+from .values import Fault, position_or_value
 
 Schedule = tuple[tuple[int, int], ...]
 
@@ -100,7 +101,7 @@ class Replay:
         """A value that can be compared."""
         if value is NULL or value is None:
             return ("null",)
-        return ("object", self._numbers[id(value)]) if is_object(value) else plain_value(value)
+        return ("object", self._numbers[id(value)]) if is_object(value) else position_or_value(value)
 
     def key(self) -> object:
         """The whole state, comparable."""

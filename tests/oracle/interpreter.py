@@ -9,29 +9,18 @@ Leaves out data types other than what fits in 64 bits, and everything about what
 from __future__ import annotations
 
 import ast
-import enum
-import operator
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from lockverse.lang.errors import Overflow
 from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
-from lockverse.lang.types import convert, is_scalar
+from lockverse.lang.types import is_scalar
 
-U64 = (1 << 64) - 1
-
-
-class Fault(Exception):
-    """The step breaks a rule; `reason` is the word for it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
 
 class Pruned(Exception):
@@ -81,7 +70,7 @@ class World:
 Steps = Generator[Stop, int, Any]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree(path: str) -> ast.Module:
     return ast.parse(Path(path).read_text())
 
@@ -180,7 +169,7 @@ class Thread:
         if node.value is not None:
             value = yield from self._value(node.value)
             kind = eval(compile(ast.Expression(node.annotation), "?", "eval"), self.frame.outer)
-            yield from self._assign(node.target, _converted(kind, value))
+            yield from self._assign(node.target, converted(kind, value))
 
     def _assign(self, target: ast.expr, value: Any) -> Steps:
         if isinstance(target, ast.Name):
@@ -193,7 +182,7 @@ class Thread:
             self.frame.held.append(value)
             place = yield from self._place(target)
             self.frame.held.pop()
-            value = _converted(place.kind, value)
+            value = converted(place.kind, value)
             self.frame.held += [value, *place.held]
             yield from self._stop("store", target)
             del self.frame.held[-1 - len(place.held) :]
@@ -203,14 +192,14 @@ class Thread:
         if isinstance(node.target, ast.Name):
             self.frame.held.append(self._name(node.target.id))
             right = yield from self._value(node.value)
-            self.frame.locals[node.target.id] = _binary(node.op, self.frame.held.pop(), right)
+            self.frame.locals[node.target.id] = binary(node.op, self.frame.held.pop(), right)
             return
         place = yield from self._place(node.target)
         self.frame.held += place.held
         yield from self._stop("load", node.target)
         self.frame.held.append(place.get())
         right = yield from self._value(node.value)
-        value = _converted(place.kind, _binary(node.op, self.frame.held.pop(), right))
+        value = converted(place.kind, binary(node.op, self.frame.held.pop(), right))
         self.frame.held.append(value)
         yield from self._stop("store", node.target)
         del self.frame.held[-1 - len(place.held) :]
@@ -218,12 +207,12 @@ class Thread:
 
     def _If(self, node: ast.If) -> Steps:
         test = yield from self._value(node.test)
-        return (yield from self._body(node.body if _true(test) else node.orelse))
+        return (yield from self._body(node.body if true(test) else node.orelse))
 
     def _While(self, node: ast.While) -> Steps:
         while True:
             test = yield from self._value(node.test)
-            if not _true(test):
+            if not true(test):
                 return (yield from self._body(node.orelse))
             signal = yield from self._body(node.body)
             if signal == ("break",):
@@ -272,7 +261,7 @@ class Thread:
         return ("return", value)
 
     def _Assert(self, node: ast.Assert) -> Steps:
-        if not _true((yield from self._value(node.test))):
+        if not true((yield from self._value(node.test))):
             raise Fault("assertion")
 
     def _With(self, node: ast.With) -> Steps:
@@ -355,12 +344,12 @@ class Thread:
         left = yield from self._value(node.left)
         self.frame.held.append(left)
         right = yield from self._value(node.right)
-        return _binary(node.op, self.frame.held.pop(), right)
+        return binary(node.op, self.frame.held.pop(), right)
 
     def _x_UnaryOp(self, node: ast.UnaryOp) -> Steps:
         value = yield from self._value(node.operand)
         if isinstance(node.op, ast.Not):
-            return not _true(value)
+            return not true(value)
         return -value if isinstance(node.op, ast.USub) else ~value if isinstance(node.op, ast.Invert) else +value
 
     def _x_BoolOp(self, node: ast.BoolOp) -> Steps:
@@ -368,7 +357,7 @@ class Thread:
         value: Any = None
         for one in node.values:
             value = yield from self._value(one)
-            if _true(value) is wanted:
+            if true(value) is wanted:
                 return value
         return value
 
@@ -378,21 +367,21 @@ class Thread:
             self.frame.held.append(left)
             right = yield from self._value(right_node)
             left = self.frame.held.pop()
-            if not _COMPARE[type(op)](_plain(left), _plain(right)):
+            if not COMPARE[type(op)](plain(left), plain(right)):
                 return False
             left = right
         return True
 
     def _x_IfExp(self, node: ast.IfExp) -> Steps:
         test = yield from self._value(node.test)
-        return (yield from self._value(node.body if _true(test) else node.orelse))
+        return (yield from self._value(node.body if true(test) else node.orelse))
 
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name in ("READ_ONCE", "WRITE_ONCE", "smp_load_acquire", "smp_store_release", "xchg", "cmpxchg", "try_cmpxchg"):
             return (yield from self._on_place(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
-            if _true((yield from self._value(node.args[0]))):
+            if true((yield from self._value(node.args[0]))):
                 raise Fault("warning" if name.startswith("WARN") else "bug")
             return False
         if name == "choose":
@@ -413,11 +402,11 @@ class Thread:
         if name == "len":
             return len(args[0])
         if name == "assume":
-            if not _true(args[0]):
+            if not true(args[0]):
                 raise Pruned
             return None
         if name in ("bool",):
-            return _true(args[0])
+            return true(args[0])
         own = getattr(self, f"_{name}", None)
         if own is not None:
             return (yield from own(node, *args))
@@ -432,14 +421,14 @@ class Thread:
         self.frame.held += place.held
         values: list[Any] = []
         for one in node.args[1:]:
-            values.append(_converted(place.kind, (yield from self._value(one))))
+            values.append(converted(place.kind, (yield from self._value(one))))
             self.frame.held.append(values[-1])
         yield from self._stop(name, node)
         del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
         old = get()
         if name in ("WRITE_ONCE", "smp_store_release", "xchg"):
             put(values[0])
-        swapped = len(values) == 2 and _plain(old) == _plain(values[0])
+        swapped = len(values) == 2 and plain(old) == plain(values[0])
         if swapped:
             put(values[1])
         if name in ("WRITE_ONCE", "smp_store_release"):
@@ -540,38 +529,10 @@ class Thread:
         yield from self._stop(name, node)
         del self.frame.held[len(self.frame.held) - len(args) :]
         old = int(variable.counter)
-        new, result = _atomic(verb, old, values, bits)
+        new, result = atomic(verb, old, values, bits)
         if new is not None:
-            variable.counter = _wrap(new, bits)
+            variable.counter = wrap(new, bits)
         return result
-
-
-def _atomic(verb: str, old: int, values: list[int], bits: int) -> tuple[int | None, Any]:
-    """The new value (None: not written) and the result, by Documentation/atomic_t.txt."""
-    if verb == "read":
-        return None, old
-    if verb in ("set", "xchg"):
-        return values[0], old if verb == "xchg" else None
-    if verb in ("cmpxchg", "try_cmpxchg"):
-        new = values[1] if old == values[0] else None
-        return new, old if verb == "cmpxchg" else (old == values[0], old)
-    steps = {"add": 1, "sub": -1, "inc": 1, "dec": -1}
-    parts = verb.split("_")
-    core = parts[1] if parts[0] == "fetch" else parts[0]
-    by = steps[core] * (values[0] if core in ("add", "sub") else 1)
-    new = _wrap(old + by, bits)
-    if parts[0] == "fetch":
-        return new, old
-    rest = "_".join(parts[1:])
-    results = {"": None, "return": new, "negative": new < 0, "and_test": new == 0}
-    if rest == "not_zero":
-        return (new, True) if old else (None, False)
-    return new, results[rest]
-
-
-def _wrap(value: int, bits: int) -> int:
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >= 1 << (bits - 1) else value
 
 
 def _field(base: Any, name: str) -> Place:
@@ -583,45 +544,3 @@ def _field(base: Any, name: str) -> Place:
 def _not_null(value: Any) -> None:
     if value is NULL or value is None:
         raise Fault("null-dereference")
-
-
-def _converted(kind: Any, value: Any) -> Any:
-    try:
-        return convert(kind, value, "")
-    except Overflow:
-        raise Fault("overflow") from None
-
-
-def _plain(value: Any) -> Any:
-    return None if value is NULL else id(value) if is_object(value) else value
-
-
-def _true(value: Any) -> bool:
-    return bool(value) if not is_object(value) else True
-
-
-def _binary(op: ast.operator, a: Any, b: Any) -> Any:
-    if isinstance(op, ast.FloorDiv | ast.Mod) and b == 0:
-        raise Fault("division-by-zero")
-    if isinstance(op, ast.LShift | ast.RShift) and not 0 <= b < 64:
-        raise Fault("overflow")
-    result = _BINARY[type(op)](a, b)
-    if not -(1 << 63) <= int(result) <= U64:
-        raise Fault("overflow")
-    return result
-
-
-_BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
-    ast.LShift: operator.lshift, ast.RShift: operator.rshift,
-}  # fmt: skip
-_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Is: operator.eq, ast.IsNot: operator.ne,
-}  # fmt: skip
-
-
-def plain_value(value: Any) -> object:
-    """A value that can be compared with others: of an enum, the position of the member."""
-    return list(type(value)).index(value) if isinstance(value, enum.Enum) else value

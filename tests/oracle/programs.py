@@ -40,7 +40,7 @@ class Maker:
     threads: int
     locals: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    locked: bool = False
+    locks: int = 0
     loops: int = 0
 
     def pick(self, *options: str) -> str:
@@ -137,18 +137,21 @@ class Maker:
             if self.rng.random() < 0.5:
                 self.lines.append(f"{indent}else:")
                 self.body(inner, depth - 1)
-        elif kind < 22 and not self.locked and self.loops < 1:
+        elif kind < 22 and self.loops < 1 and not self.locks:
             self.loops += 1
             self.lines.append(f"{indent}for n in range({self.pick('2', '1', '1, 3')}):")
             self.body(inner, depth - 1)
             if self.rng.random() < 0.3:
                 self.lines.append(f"{inner}if {self.test()}:")
                 self.lines.append(f"{inner}    {self.pick('break', 'continue')}")
-        elif kind < 23 and not self.locked:
-            self.locked = True
+        elif kind < 23 and self.locks < 2:
+            self.locks += 1
             self.lines.append(f"{indent}with {self.pick('a', 'b')}.lock:")
             self.body(inner, depth - 1)
-            self.locked = False
+            self.locks -= 1
+        elif self.rng.random() < 0.4:
+            waits = self.pick("READ_ONCE(b.flag)", "not b.flag", "atomic_read(a.count) < 0", "a.y == b.y")
+            self.lines += [f"{indent}while {waits}:", f"{inner}cpu_relax()"]
         else:
             lock = self.pick("a", "b")
             self.lines.append(f"{indent}if spin_trylock({lock}.lock):")
@@ -166,7 +169,7 @@ class Maker:
 
     def function(self, name: str, statements: int) -> None:
         """A whole function."""
-        self.locals, self.locked, self.loops = [], False, 0
+        self.locals, self.locks, self.loops = [], 0, 0
         self.lines += [f"def {name}(a, b):"]
         before = len(self.lines)
         for _ in range(statements):

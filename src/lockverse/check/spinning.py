@@ -70,7 +70,7 @@ def _last_components(moves: Moves, states: list[int]) -> list[list[int]]:
         work = [(root, 0)] if root not in number else []
         while work:
             state, place = work.pop()
-            if place == 0:
+            if state not in number:
                 number[state] = low[state] = len(number)
                 stack.append(state)
                 open_.add(state)
