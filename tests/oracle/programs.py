@@ -149,7 +149,7 @@ class Maker:
             self.lines.append(f"{indent}with {self.pick('a', 'b')}.lock:")
             self.body(inner, depth - 1)
             self.locks -= 1
-        elif self.rng.random() < 0.4:
+        elif self.threads > 1 and self.rng.random() < 0.4:  # alone, nobody would end the wait
             waits = self.pick("READ_ONCE(b.flag)", "not b.flag", "atomic_read(a.count) < 0", "a.y == b.y")
             self.lines += [f"{indent}while {waits}:", f"{inner}cpu_relax()"]
         else:
