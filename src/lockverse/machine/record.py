@@ -139,6 +139,7 @@ class _Recorder:
         self.touched: set[int] = set()
         self.last: _Notes | None = None
         self.initial: MachineState | None = None
+        self.state: MachineState | None = None  # the last one reached
 
     def run(self, schedule: tuple[tuple[int, int], ...], ending: Ending) -> Trace:
         notes = [_Notes(self.linked, self.names) for _ in range(self.machine.threads)]
@@ -151,7 +152,7 @@ class _Recorder:
         if not isinstance(start.outcome, protocol.Moved) or ending.starter is not None:
             raise DoesNotFit(0, "the threads do not start as they did")
         initial: MachineState = start.outcome.state
-        self.initial = initial
+        self.initial = self.state = initial
         self._note_properties(initial)
         for thread, one in enumerate(notes):
             self._stand(initial, thread, one)
@@ -205,7 +206,7 @@ class _Recorder:
                     raise DoesNotFit(position, f"CPU{thread} fails here: {outcome.message}")
                 return state, self._fault(outcome, thread)
             assert isinstance(outcome, protocol.Moved)
-            state = outcome.state
+            self.state = state = outcome.state
         return state, None
 
     def _note(self, thread: int, choice: int, notes: _Notes, outcome: protocol.Outcome, position: int) -> None:
@@ -319,11 +320,18 @@ class _Recorder:
         fits = after == state and failure is None and bool(ending.loop)
         return Failure(Reason.ENDLESS_SPINNING, message, "SPINS FOR EVER", None, (), loop=first), fits
 
+    def _standing(self, thread: int) -> tuple[int, ...]:
+        """Where a thread stands in the end; empty if it has finished, or nothing ran."""
+        if self.state is None or self.machine.finished(self.state, thread):
+            return ()
+        step = self.linked.codes[thread].ops[self.state[1][thread][0]]
+        return _Notes(self.linked, self.names).stack_of(step.at)
+
     def _ended(self, ending: Ending, failure: Failure, fits: bool = True) -> Trace:
         if not fits:
             raise DoesNotFit(len(self.events), f"it does not end in {ending.reason} any more")
         program = self.linked.program
-        columns = tuple(Column(thread.title, thread.cpu) for thread in program.threads)
+        columns = tuple(Column(one.title, one.cpu, self._standing(number)) for number, one in enumerate(program.threads))
         initial = tuple(
             (cell.name, self.names.value(cell.initial, cell.type))
             for address, cell in enumerate(program.cells)

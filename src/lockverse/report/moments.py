@@ -124,9 +124,17 @@ def _levels(trace: Trace, visits: Sequence[Moment], depth: int | None) -> list[i
     for index, visit in enumerate(visits):
         if not visit.note:
             threads.setdefault(visit.thread, []).append(index)
-    for indices in threads.values():
+    for thread, indices in threads.items():
+        last = indices[-1]
+        if last + 1 < len(visits):  # others go on: they see the call it stands in half done
+            telling |= {last} if _inside(visits[last].stack, trace.columns[thread].at) else set()
         _walk(visits, indices, 1, depth, levels, telling)
     return levels
+
+
+def _inside(stack: tuple[int, ...], cut: tuple[int, ...]) -> bool:
+    """Whether a thread that stands at `cut` is still in the call that its last visit, at `stack`, was in."""
+    return len(stack) > 1 and len(cut) > 1 and stack[0] == cut[0]
 
 
 def _tells(trace: Trace, visit: Moment) -> bool:

@@ -56,10 +56,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A thread for a reader: the function it runs and its CPU."""
+    """A thread for a reader: the function it runs, its CPU, and where it stands in the end, as in Visit; empty if it
+    has finished."""
 
     title: str
     cpu: int
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
