@@ -114,8 +114,7 @@ class Compiler:
         return self._finish(f, function, values, mode)
 
     def _walk(self, f: Lowering, values: dict[str, Result], guesses: dict[str, ValueType], mode: str) -> None:
-        if isinstance(f.node, ast.FunctionDef):
-            statements.declare_variables(f, f.node)
+        statements.declare_variables(f, f.node)
         self._bind(f, values)
         for name, guess in guesses.items():
             if f.variables[name].declared is None:

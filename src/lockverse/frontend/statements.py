@@ -19,6 +19,7 @@ from lockverse.lang.structs import resolve_type
 
 from . import calls, conditions, expressions, intrinsics
 from .lowering import Loop, Lowering, Variable, describe
+from .source import FunctionNode
 from .subset import STATEMENTS
 from .types import UNKNOWN, VOID, Constant, Result, Tuple, Typed, Unknown, ValueType, join
 
@@ -113,7 +114,7 @@ def _declare(f: Lowering, node: ast.stmt) -> None:
         f.assign(node.target.id, expressions.lower(f, node.value), node, node.value)
 
 
-def declare_variables(f: Lowering, node: ast.FunctionDef) -> None:
+def declare_variables(f: Lowering, node: FunctionNode) -> None:
     """Enter all variables a function assigns, with the types it declares for them."""
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
