@@ -161,6 +161,12 @@ def test_what_a_scheme_file_raises_is_shown_with_its_own_frames(tmp_path: Path) 
     assert "site-packages" not in str(found) and "session.py" not in str(found)
 
 
+def test_frames_of_the_standard_library_are_left_out(tmp_path: Path) -> None:
+    text = HEAD + "class m(Enum):\n    a = auto()\n\n\ndef run(x):\n    x.n = 1\n\n\n@scheme\ndef z():\n    m.a = 3\n    cpu(run, node())\n"
+    found = rejected(tmp_path, text)
+    assert [one.code for one in found] == ["K006"] and found[0].primary.text == "raised here, in z"
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

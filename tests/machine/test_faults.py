@@ -159,6 +159,11 @@ def test_assumptions_that_leave_nothing(tmp_path: Path) -> None:
     assert (cut.verdict, cut.completed) == ("holds", 0)
 
 
+def test_bits_of_bools(tmp_path: Path) -> None:
+    body = "def run(x):\n    assert not (x.flag & True)\n    assert x.flag | True\n    x.flag = x.flag ^ True\n    assert x.flag"
+    assert checked(tmp_path, body).verdict == "holds"
+
+
 def test_wrapping_does_not_fail(tmp_path: Path) -> None:
     body = "def run(x):\n    atomic_set(x.count, 2147483647)\n    atomic_inc(x.count)\n    assert atomic_read(x.count) == -2147483648"
     assert checked(tmp_path, body).verdict == "holds"

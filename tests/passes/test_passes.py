@@ -117,7 +117,7 @@ def test_keep_by_hand() -> None:
     step = Step("load", "plain", None, 0)
     row = Row((step, ops.Copy(Reg(2), Imm(1), 0), step, ops.Copy(Reg(0), Reg(2), 0), END), (0, 1, 1, 0, 0))
     registers = (Register("a", S64, "local"), Register("b", S64, "local"), Register("t", S64, "temp"))
-    frames = (Frame(-1, range(0, 1)), Frame(0, range(1, 3)))
+    frames = (Frame(-1, range(1)), Frame(0, range(1, 3)))
     assert keep(row, registers, frames) == ((0,), (), (0, 1, 2), (), ())
     assert keep(row, registers, frames, dead=True) == ((), (), (2,), (), ())
 

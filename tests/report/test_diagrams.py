@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lockverse.explore.bounds import Bounds
 from lockverse.report.story import tell
 from lockverse.report.text import Style, draw
 from lockverse.session import check, open_file, tasks
-from lockverse.explore.bounds import Bounds
 from lockverse.trace.model import Trace
 
 from ..support import ROOT, checked

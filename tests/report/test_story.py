@@ -6,7 +6,6 @@ Leaves out what a good diagram looks like: test_diagrams.py.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings

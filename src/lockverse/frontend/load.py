@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import linecache
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 
 T = TypeVar("T")
 _BESIDE = "__lockverse_beside__"  # marks a module that a scheme file imported from its own folder
-_OURS = str(Path(__file__).resolve().parent.parent)
+_OURS = Path(__file__).resolve().parent.parent
+_LIBRARIES = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 
 
 def load(path: Path, shown: str) -> ModuleType:
@@ -122,4 +124,8 @@ def _frames(tb: TracebackType | None) -> list[traceback.FrameSummary]:
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith((_OURS, "<frozen", "<string>"))
+    if frame.filename.startswith("<"):
+        return False
+    return not Path(frame.filename).resolve().is_relative_to(_OURS) and not any(
+        Path(frame.filename).resolve().is_relative_to(folder) for folder in _LIBRARIES
+    )

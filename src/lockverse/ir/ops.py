@@ -71,7 +71,8 @@ class Binary:
 
     For ARITHMETIC `type` is the integer type of the result: computed exactly, then reduced if the type wraps, else a
     fault OVERFLOW if it is out of range. Division floors and takes the sign of the divisor, as Python's; by zero it
-    is DIVISION_BY_ZERO. A shift by a negative amount or by 64 and more is OVERFLOW.
+    is DIVISION_BY_ZERO. A shift by a negative amount or by 64 and more is OVERFLOW. "and", "or" and "xor" of two bools
+    have the type bool.
     For COMPARISON the result is a bool and `type` is that of the operands.
     """
 

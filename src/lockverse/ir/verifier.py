@@ -145,7 +145,8 @@ class _Checker:
         elif isinstance(op, ops.Store):
             self._fits(op.src, op.type)
         elif isinstance(op, ops.Binary) and op.op in ops.ARITHMETIC and not isinstance(op.type, Int):
-            raise self.fail("arithmetic is on integers")
+            if not (isinstance(op.type, Bool) and op.op in ("and", "or", "xor")):
+                raise self.fail("arithmetic is on integers")
         elif isinstance(op, ops.Call):
             callee = self.program.functions.get(op.function)
             if callee is not None:

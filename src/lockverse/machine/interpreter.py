@@ -180,7 +180,8 @@ class Interpreter:
         run.registers[op.dst.number] = op.type.reduce(value) if op.type.wraps else value
 
     def _in_range(self, run: Run, op: ops.Unary | ops.Binary, value: int, what: str) -> int:
-        assert isinstance(op.type, Int)
+        if not isinstance(op.type, Int):
+            return value  # bits of bools
         if op.type.wraps:
             return op.type.reduce(value)
         if not op.type.holds(value):
