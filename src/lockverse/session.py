@@ -23,7 +23,6 @@ from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.suggest import nearest
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
-from lockverse.lang.errors import WrongType
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.record import Ending, record
@@ -140,7 +139,7 @@ def _value(file: SchemeFile, scheme: str, parameter: Parameter, text: str) -> ob
 def _parameters(file: SchemeFile, scheme: str) -> tuple[Parameter, ...]:
     try:
         return scheme_parameters(file.schemes[scheme])
-    except (WrongType, NameError, TypeError, SyntaxError) as problem:
+    except Exception as problem:  # an annotation is the user's own code, and may raise anything
         raise Rejected((_bad_parameter(file, scheme, str(problem), ""),)) from None
 
 

@@ -12,9 +12,9 @@ import pytest
 from lockverse.diagnostics.codes import CODES
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.diagnostics.render import render
-from lockverse.session import open_file, program_of, tasks
+from lockverse.session import open_file
 
-from ..support import HEAD, checked, rejected, scheme_text, write
+from ..support import HEAD, checked, rejected, scheme_text, task_of, write
 
 FIRST = HEAD.count("\n") + 2  # the line of the first statement of `run`
 
@@ -189,11 +189,18 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_deep_nesting_is_told(tmp_path: Path) -> None:
-    text = scheme_text("def run(x):\n    x.big = " + " + ".join(["1"] * 3000))
-    try:
-        program_of(tasks(open_file(write(tmp_path, text)), None, {}, every=False)[0])
-    except Rejected as problem:
-        assert problem.diagnostics[0].code in ("K001", "K102")
+    found = rejected(tmp_path, scheme_text("def run(x):\n    x.big = " + " + ".join(["x.n"] * 900)))
+    assert [one.code for one in found] == ["K102"] and "too deeply" in found[0].headline
+    shallow = rejected(tmp_path, scheme_text("def run(x):\n    x.nope = " + " + ".join(["x.n"] * 20)))
+    assert [one.code for one in shallow] == ["K202"]
+
+
+def test_annotations_that_raise(tmp_path: Path) -> None:
+    text = scheme_text("def run(x):\n    y: 1 // 0 = 3\n    x.n = y")
+    assert "K310" in [one.code for one in rejected(tmp_path, text)]
+    bad = scheme_text("def run(x):\n    x.n = 1").replace("def scene():", "def scene(n: 1 // 0 = 3):")
+    with pytest.raises(Rejected):
+        task_of(tmp_path, "from __future__ import annotations\n" + bad)
 
 
 def test_render() -> None:

@@ -77,7 +77,7 @@ class outer:
     big: s64 = 4  # type: ignore[assignment]
     flag: bool
     colour: colour  # type: ignore[valid-type]
-    link: ptr[outer]  # type: ignore[valid-type]
+    link: ptr["outer"]  # type: ignore[valid-type]  # noqa: UP037
     part: inner
     row: array[u8, 3]  # type: ignore[valid-type]
     lock: spinlock_t
@@ -194,7 +194,7 @@ shared: Any = outer(n=1)
 
 
 @scheme
-def example(size: range(1, 4) = 2, fast: bool = True, kind: Literal[a, b] = "a", c: colour = colour.blue):  # type: ignore[valid-type]  # noqa: F821
+def example(size: range(1, 4) = 2, fast: bool = True, kind: Literal[1, 2] = 1, c: colour = colour.blue):  # type: ignore[valid-type]  # noqa: F821
     one: Any = outer(n=size)
     shared.n = 5
     cpu(test_places, one, k=3)
@@ -215,7 +215,7 @@ def test_scenes() -> None:
 
 def test_parameters() -> None:
     found = {one.name: (one.domain, one.default) for one in scheme_parameters(example)}
-    assert found == {"size": ((1, 2, 3), 2), "fast": ((False, True), True), "kind": (("a", "b"), "a"), "c": ((colour.red, colour.blue), colour.blue)}
+    assert found == {"size": ((1, 2, 3), 2), "fast": ((False, True), True), "kind": ((1, 2), 1), "c": ((colour.red, colour.blue), colour.blue)}
 
     def bad(n) -> None:  # type: ignore[no-untyped-def]
         """No domain."""

@@ -15,7 +15,6 @@ from lockverse.diagnostics.model import Label
 from lockverse.ir import ops
 from lockverse.ir import types as ir
 from lockverse.lang import scene
-from lockverse.lang.errors import SchemeError
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import IntegerType
 
@@ -246,7 +245,7 @@ def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]
             continue
         try:
             found[name] = pointer_or_scalar(f.compiler.types.convert(resolve_type(annotation, function.__globals__)))
-        except (SchemeError, NameError, TypeError, SyntaxError, AttributeError) as problem:
+        except Exception as problem:  # an annotation is the user's own code, and may raise anything
             f.compiler.bad_annotation(function, name, str(problem))
     return found
 

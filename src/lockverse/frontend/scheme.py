@@ -59,11 +59,19 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
         raise Rejected((_no_cpu(scheme, file),))
     reporter, sources = Reporter(), Sources()
     sources.shown[str(file.path)] = file.shown
-    assembly = _Assembly(Compiler(reporter, sources), scheme, scene, file)
-    program = assembly.program(name)
-    scene.restore()
+    try:
+        program = _Assembly(Compiler(reporter, sources), scheme, scene, file).program(name)
+    except RecursionError:
+        raise Rejected((_too_deep(file),)) from None
+    finally:
+        scene.restore()
     reporter.raise_if_any()
     return program
+
+
+def _too_deep(file: SchemeFile) -> Diagnostic:
+    label = Label(Place(file.shown, 0, 0, 0, 0))
+    return Diagnostic("K102", "an expression or a chain of calls is nested too deeply", label, help="split it: use variables for parts of it")
 
 
 def _no_cpu(scheme: FunctionType, file: SchemeFile) -> Diagnostic:

@@ -14,7 +14,6 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
-from lockverse.lang.errors import SchemeError
 from lockverse.lang.structs import resolve_type
 
 from . import calls, conditions, expressions, intrinsics
@@ -133,7 +132,7 @@ def _annotation(f: Lowering, node: ast.expr) -> ir.Scalar | None:
     try:
         value = eval(compile(ast.Expression(node), f.source.path, "eval"), names)  # noqa: S307 - the user's own file
         return calls.pointer_or_scalar(f.compiler.types.convert(resolve_type(value, names)))
-    except (SchemeError, NameError, TypeError, AttributeError, SyntaxError) as problem:
+    except Exception as problem:  # an annotation is the user's own code, and may raise anything
         f.error("K310", node, f"`{f.text(node)}` is not a type of the language", str(problem),
                 help="a variable is one of s8..u64, bool, an Enum, ptr[STRUCT]")  # fmt: skip
         return None
