@@ -194,7 +194,7 @@ shared: Any = outer(n=1)
 
 
 @scheme
-def example(size: range(1, 4) = 2, fast: bool = True, kind: Literal[1, 2] = 1, c: colour = colour.blue):  # type: ignore[valid-type]  # noqa: F821
+def example(size: range(1, 4) = 2, fast: bool = True, kind: Literal[1, 2] = 1, c: colour = colour.blue):  # type: ignore[valid-type]
     one: Any = outer(n=size)
     shared.n = 5
     cpu(test_places, one, k=3)
