@@ -240,7 +240,12 @@ def _convert_argument(
 def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]:
     """The declared types of a function's parameters; those without an annotation take what they are given."""
     found: dict[str, ir.Scalar] = {}
-    for name, annotation in function.__annotations__.items():
+    try:
+        annotations = function.__annotations__
+    except Exception as problem:  # Python 3.14 evaluates them now, and they may raise anything
+        f.compiler.bad_annotation(function, "", str(problem))
+        return found
+    for name, annotation in annotations.items():
         if name == "return":
             continue
         try:

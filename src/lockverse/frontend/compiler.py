@@ -142,8 +142,8 @@ class Compiler:
             kind = settled(value.type)
             if kind is not None:
                 variable.register = f.build.register(name, kind, "param")
-                if name in f.function.__annotations__ and isinstance(f.node, ast.FunctionDef):
-                    variable.declared = next((a for a in _parameters(f.node) if a.arg == name), None)
+                if isinstance(f.node, ast.FunctionDef):
+                    variable.declared = next((a for a in _parameters(f.node) if a.arg == name and a.annotation), None)
         f.assigned = frozenset(values)
 
     def _begin_step(self, f: Lowering) -> None:
@@ -224,12 +224,13 @@ class Compiler:
                 help=f"use the functions on {struct.name}, such as {_EXAMPLES.get(struct.name, family + '_...')}")  # fmt: skip
 
     def bad_annotation(self, function: FunctionType, name: str, problem: str) -> None:
-        """Report a parameter whose annotation is no type."""
+        """Report a parameter whose annotation is no type; `name` is empty if none of them can be read."""
         found = self.sources.find(function)
         if found is None or not isinstance(found[1], ast.FunctionDef):
             return
         node = next((a.annotation for a in _parameters(found[1]) if a.arg == name and a.annotation), found[1])
-        self.reporter.add("K310", place_of(found[0].path, node), f"the type of parameter `{name}` is not one of the language",
+        what = f"type of parameter `{name}` is not one" if name else f"types of the parameters of `{function.__name__}` are not all"
+        self.reporter.add("K310", place_of(found[0].path, node), f"the {what} of the language",
                           problem, help="a parameter is one of s8..u64, bool, an Enum, ptr[STRUCT]")  # fmt: skip
 
 

@@ -199,7 +199,7 @@ def arithmetic(f: Lowering, op: ast.operator, left: Typed, right: Typed, node: a
         if not is_integer(value.type):
             return f.error("K301", node, "arithmetic takes integers", f"an operand is {_article(value)}")
     if isinstance(left.value, ops.Imm) and isinstance(right.value, ops.Imm) and name in _FOLD and _literals(left, right):
-        return f._integer(_FOLD[name](left.value.value, right.value.value), node)
+        return f.integer(_FOLD[name](left.value.value, right.value.value), node)
     return _emit_binary(f, name, left, right, node)
 
 
@@ -238,7 +238,7 @@ def _unary(f: Lowering, node: ast.expr) -> Result:
         return value
     name = "neg" if isinstance(node.op, ast.USub) else "invert"
     if isinstance(value.value, ops.Imm) and isinstance(value.type, Literal):
-        return f._integer(-value.value.value if name == "neg" else ~value.value.value, node)
+        return f.integer(-value.value.value if name == "neg" else ~value.value.value, node)
     kind = promote(value.type, value.type)
     dst = f.temp(kind)
     f.emit(ops.Unary(dst, name, value.value, kind, f.at(node)))

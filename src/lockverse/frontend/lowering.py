@@ -295,12 +295,13 @@ class Lowering:
             kind: IntegerType = value.type
             return Typed(ops.Imm(int(value)), ir.Int(kind.bits, kind.signed, wraps=True))
         if isinstance(value, int):
-            return self._integer(value, node)
+            return self.integer(value, node)
         if is_object(value):
             return Typed(ops.Imm(self.compiler.memory.address(value)), ir.Ptr(self.compiler.types.object_type(value)))
         return Constant(value)
 
-    def _integer(self, value: int, node: ast.AST) -> Typed:
+    def integer(self, value: int, node: ast.AST) -> Typed:
+        """An integer constant; complains if it does not fit 64 bits."""
         if not ir.S64.low <= value <= ir.U64.high:
             return self.error("K306", node, f"{value} does not fit 64 bits", "the widest integers are s64 and u64")
         return Typed(ops.Imm(value), LITERAL if value <= ir.S64.high else ir.U64)

@@ -32,6 +32,7 @@ class StructDeclaration:
     cls: type
     kind: str
     opaque: bool
+    written: dict[str, object]  # the annotations as they were when the class was made
     annotations: dict[str, object] | None = None
 
     @property
@@ -44,8 +45,7 @@ class StructDeclaration:
 
     def _resolve(self) -> dict[str, object]:
         names = vars(sys.modules[self.cls.__module__]) if self.cls.__module__ in sys.modules else {}
-        found = inspect.get_annotations(self.cls)
-        return {name: _field_type(self.cls, name, kind, names) for name, kind in found.items()}
+        return {name: _field_type(self.cls, name, kind, names) for name, kind in self.written.items()}
 
 
 def _field_type(owner: type, name: str, kind: object, names: dict[str, Any]) -> object:
@@ -83,19 +83,22 @@ def struct(cls: Any = None, *, kind: str = "", opaque: bool = False) -> Any:
     vocabulary itself."""
 
     def decorate(cls: type) -> type:
-        made = type(cls.__name__, (_Struct, *cls.__bases__), _body(cls))
+        written = inspect.get_annotations(cls)
+        made = type(cls.__name__, (_Struct, *cls.__bases__), _body(cls, written))
         made.__qualname__ = cls.__qualname__
-        setattr(made, "__lockverse_struct__", StructDeclaration(made, kind, opaque))  # noqa: B010
+        setattr(made, "__lockverse_struct__", StructDeclaration(made, kind, opaque, written))  # noqa: B010
         return made
 
     return decorate if cls is None else decorate(cls)
 
 
-def _body(cls: type) -> dict[str, Any]:
-    names = tuple(inspect.get_annotations(cls))
+def _body(cls: type, written: dict[str, object]) -> dict[str, Any]:
+    names = tuple(written)
     defaults = {name: value for name, value in vars(cls).items() if name in names}
-    kept = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__", *names)}
-    return {**kept, "__slots__": names, "__lockverse_defaults__": defaults}
+    # Python 3.14 keeps annotations behind these names; they belong to the class they were made for.
+    dropped = ("__dict__", "__weakref__", "__annotate__", "__annotate_func__", "__annotations_cache__", *names)
+    kept = {name: value for name, value in vars(cls).items() if name not in dropped}
+    return {**kept, "__annotations__": written, "__slots__": names, "__lockverse_defaults__": defaults}
 
 
 class _Struct:
