@@ -244,6 +244,17 @@ def test_long_statements_are_wrapped_only_when_they_must(tmp_path: Path) -> None
     assert "".join("".join(lines).split()).count(name) == 4  # nothing is lost
 
 
+def test_a_width_that_can_be_had_is_had(tmp_path: Path) -> None:
+    task = tasks(open_file(ROOT / "schemes" / "mail" / "rung_a.py"), None, {}, every=False)[0]
+    trace = check(task, Bounds(), lambda _: None).trace
+    assert trace is not None
+    for width in (100, 75):
+        text = draw(tell(trace), Style(width=width))
+        statements = [line.split("  //")[0] for line in text.split("\n")]
+        assert max(len(line.rstrip()) for line in statements) <= width
+    assert "  if atomic_add_negative(-1,\n      page.mapcount):\n" in draw(tell(trace), Style(width=75))
+
+
 def test_colour_is_asked_for(tmp_path: Path) -> None:
     trace = _trace(tmp_path, "def run(x):\n    assert x.flag", "x = node()\ncpu(run, x)")
     assert "\x1b" not in draw(tell(trace))

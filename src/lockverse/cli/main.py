@@ -6,6 +6,7 @@ Leaves out the commands themselves.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from pathlib import Path
 from lockverse import __version__
 from lockverse.diagnostics.model import Rejected
 from lockverse.explore.bounds import Bounds
+from lockverse.report.text import WIDTH
 from lockverse.session import UsageError
 
 from . import check, dump, listing, new, replay
@@ -28,6 +30,9 @@ EPILOG = """exit codes: 0 holds, 1 broken, 2 wrong usage, 3 unknown (a bound was
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parsed = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may be in letters the terminal does not have
     try:
         return int(parsed.run(parsed))
     except UsageError as problem:
@@ -136,6 +141,7 @@ def _diagram(one: argparse.ArgumentParser) -> None:
     group.add_argument("--depth", type=_positive, metavar="N", help="levels of calls shown (default: where it matters)")
     group.add_argument("--columns", choices=("auto", "function", "cpu"), default="auto", help="what heads a column")
     group.add_argument("--tabs", action="store_true", help="separate columns by tabs, for a mail")
+    group.add_argument("--width", type=_positive, default=WIDTH, metavar="N", help=f"wrap statements to fit (default: {WIDTH}; a mail has 75)")
     group.add_argument("--no-fold", action="store_true", help="show steps that have no part in the race too")
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour (default: on a terminal)")
 

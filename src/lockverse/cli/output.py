@@ -56,7 +56,7 @@ def diagram(trace: Trace, options: argparse.Namespace) -> str:
     """The diagram of a trace, as the options ask for it."""
     colour = options.color == "always" or (options.color == "auto" and _colourful())
     story = tell(trace, depth=options.depth, fold=not options.no_fold)
-    return draw(story, Style(options.columns, options.tabs, colour=colour))
+    return draw(story, Style(options.columns, options.tabs, options.width, colour))
 
 
 def _colourful() -> bool:

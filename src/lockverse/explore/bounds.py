@@ -5,7 +5,7 @@ A bound that was hit gives the verdict unknown, never a pass. Leaves out how the
 
 from __future__ import annotations
 
-import resource
+import importlib
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -53,6 +53,13 @@ INTERRUPTED: Final = BoundHit("interrupted", "interrupted before every interleav
 
 
 def memory_used() -> float:
-    """The largest memory this process has had, in MiB. `ru_maxrss` counts KiB on Linux and bytes on macOS (getrusage(2))."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The largest memory this process has had, in MiB; 0 where the system does not say (it has no getrusage).
+
+    `ru_maxrss` counts KiB on Linux and bytes on macOS (getrusage(2)).
+    """
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:
+        return 0.0
+    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return peak / (MEBIBYTE if sys.platform == "darwin" else 1024)

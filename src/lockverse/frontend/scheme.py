@@ -57,8 +57,7 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    reporter, sources = Reporter(), Sources()
-    sources.shown[str(file.path)] = file.shown
+    reporter, sources = Reporter(), Sources(file.path, file.shown)
     try:
         program = _Assembly(Compiler(reporter, sources), scheme, scene, file).program(name)
     except RecursionError:

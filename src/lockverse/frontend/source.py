@@ -10,6 +10,7 @@ import ast
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CodeType, FunctionType
 
 from lockverse.ir.source import NO_CALLER, Origin, Span, Statement
@@ -37,20 +38,28 @@ class SourceFile:
 
 
 class Sources:
-    """All files functions have been found in, read once each. `shown` maps the path Python knows a file by to the one
-    the user named it by."""
+    """All files functions have been found in, read once each.
 
-    def __init__(self) -> None:
+    `main` is the scheme file and `shown` the path the user named it by; files beside it or below are shown likewise.
+    """
+
+    def __init__(self, main: Path | None = None, shown: str = "") -> None:
         self._files: dict[str, SourceFile] = {}
-        self.shown: dict[str, str] = {}
+        self._main, self._shown = main, shown
 
     def file(self, path: str) -> SourceFile:
         """The file of that path. Raises OSError, SyntaxError or UnicodeError if it cannot be read as Python."""
         if path not in self._files:
             with tokenize.open(path) as stream:
                 text = stream.read()
-            self._files[path] = SourceFile(self.shown.get(path, path), text, ast.parse(text, path))
+            self._files[path] = SourceFile(self._named(path), text, ast.parse(text, path))
         return self._files[path]
+
+    def _named(self, path: str) -> str:
+        if self._main is None or not Path(path).is_relative_to(self._main.parent):
+            return path
+        beside = Path(self._shown).parent / Path(path).relative_to(self._main.parent)
+        return self._shown if Path(path) == self._main else str(beside)
 
     def find(self, function: FunctionType) -> tuple[SourceFile, FunctionNode] | None:
         """The file and node of a function, or None if its source cannot be had."""

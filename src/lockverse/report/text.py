@@ -2,13 +2,14 @@
 
 A pure function of a story. Columns are headed by the function each CPU runs, or CPU0, CPU1. They are as wide as they
 have to be and no wider, since a mail has 75 columns (Documentation/process/submitting-patches.rst of Linux); what
-would be wider than WIDEST is wrapped. With tabs, columns begin at multiples of eight and survive a mailer.
+would be wider than asked for has its long statements wrapped. With tabs, columns begin at multiples of eight and survive a mailer.
 
 Leaves out headlines and counts: verdict.py.
 """
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,9 +18,8 @@ from .line import Kind, Line
 from .story import Story
 
 GUTTER: Final = 3  # blanks between a column's widest line and the next column
-WIDEST: Final = 100  # beyond this a diagram is no longer read side by side, and statements are wrapped
-WRAP: Final = {2: 48, 3: 36}  # columns -> the width of a statement above which it is wrapped, where the whole is too wide
-WRAP_MANY: Final = 28
+WIDTH: Final = 100  # beyond this a diagram is no longer read side by side
+LEAST: Final = 24  # narrower statements are no longer read at all
 CONTINUED: Final = 4  # how far the second line of a statement is indented
 
 _RED, _DIM, _BOLD, _END = "\x1b[31;1m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -28,12 +28,13 @@ _RED, _DIM, _BOLD, _END = "\x1b[31;1m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 @dataclass(frozen=True, slots=True)
 class Style:
     """How a diagram is laid out. `headers` is "function", "cpu", or "auto": functions, unless there are more than two
-    columns. `colour` is for terminals only."""
+    columns. `width` is what statements are wrapped to fit in, remarks aside. `colour` is for terminals only."""
 
     headers: str = "auto"
     tabs: bool = False
-    indent: int = 2
+    width: int = WIDTH
     colour: bool = False
+    indent: int = 2
 
 
 def draw(story: Story, style: Style | None = None) -> str:
@@ -58,9 +59,18 @@ class _Page:
         self.base = style.indent if self.by_function else 0
         self.wrap: int | None = None
         self.starts = self._starts()
-        if self._widest() > WIDEST:
-            self.wrap = WRAP.get(len(story.columns), WRAP_MANY)
+        for wrap in self._wraps():
+            self.wrap = wrap
             self.starts = self._starts()
+            if self._widest() <= style.width:
+                break
+
+    def _wraps(self) -> list[int]:
+        """The widths to try for a statement, the largest first; none if all fits as it is."""
+        if self._widest() <= self.style.width:
+            return []
+        longest = max(len(text) for line in self.story.lines for text in self._texts(line))
+        return list(range(max(longest - 1, LEAST), LEAST - 1, -1))
 
     def titles(self) -> list[str]:
         """The columns' headers."""
@@ -143,11 +153,11 @@ class _Page:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Split a statement after commas and before operators, where it can be; in the middle of a word never."""
+    """Split a statement at blanks, but not right after a keyword; in the middle of a word never."""
     parts = [""]
     for word in text.split(" "):
         room = width if len(parts) == 1 else width - CONTINUED
-        if parts[-1] and len(parts[-1]) + 1 + len(word) > room:
+        if parts[-1] and not keyword.iskeyword(parts[-1]) and len(parts[-1]) + 1 + len(word) > room:
             parts.append(word)
         else:
             parts[-1] = f"{parts[-1]} {word}" if parts[-1] else word
