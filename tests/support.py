@@ -17,9 +17,9 @@ from lockverse.cli.main import main
 from lockverse.diagnostics.model import Diagnostic, Rejected
 from lockverse.explore.bounds import Bounds
 from lockverse.ir.program import Linked
-from lockverse.passes.pipeline import link
 from lockverse.report.verdict import Outcome
-from lockverse.session import Task, check, open_file, program_of, tasks
+from lockverse.session import Task, check, open_file, tasks
+from lockverse.session import linked_of as compiled
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMES = sorted(path for path in (ROOT / "schemes").rglob("*.py"))
@@ -63,7 +63,7 @@ def task_of(folder: Path, text: str) -> Task:
 
 def linked_of(folder: Path, text: str) -> Linked:
     """The linked code of the only scheme of a text."""
-    return link(program_of(task_of(folder, text)))
+    return compiled(task_of(folder, text))
 
 
 def checked(folder: Path, body: str, scene: str = "x = node()\ny = node()\ncpu(run, x)", bounds: Bounds | None = None) -> Outcome:
@@ -74,7 +74,7 @@ def checked(folder: Path, body: str, scene: str = "x = node()\ny = node()\ncpu(r
 def rejected(folder: Path, text: str) -> tuple[Diagnostic, ...]:
     """The diagnostics of a text that does not compile; fails if it does."""
     try:
-        program_of(task_of(folder, text))
+        compiled(task_of(folder, text))
     except Rejected as problem:
         return problem.diagnostics
     raise AssertionError("this compiles")

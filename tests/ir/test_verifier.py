@@ -59,6 +59,7 @@ BAD: list[tuple[str, tuple[tuple[Op, ...], ...]]] = [
     ("there is no unary plus", ((ops.Unary(Reg(1), "plus", Imm(1), S64, 0), END),)),
     ("there is no binary div", ((ops.Binary(Reg(1), "div", Imm(1), Imm(1), S64, 0), END),)),
     ("there is no order weak", ((ops.Step("load", "weak", None, 0), END),)),
+    ("a step is marked before the calls are inlined", ((replace(STEP, rest=True), END),)),
     ("nothing to choose from", ((ops.Step("choose", "plain", None, 0), ops.Choose(Reg(1), 3, 2, 0), END),)),
     ("a choose follows its own step", ((STEP, ops.Choose(Reg(1), 0, 1, 0), END),)),
     ("something is written between the step and its await", ((STEP, ops.Store(Imm(1), Imm(0), S64, 0), ops.Await(Imm(1), 0), END),)),
@@ -78,7 +79,7 @@ def test_rules(rule: str, blocks: tuple[tuple[Op, ...], ...]) -> None:
     assert str(caught.value).startswith("f")
 
 
-@pytest.mark.parametrize("op", [STEP, ops.Store(Imm(1), Imm(0), S64, 0), ops.Await(Imm(1), 0), ops.Assume(Imm(1), 0)])
+@pytest.mark.parametrize("op", [STEP, ops.Rest(0), ops.Store(Imm(1), Imm(0), S64, 0), ops.Await(Imm(1), 0), ops.Assume(Imm(1), 0)])
 def test_an_observer_only_looks(op: Op) -> None:
     with pytest.raises(MalformedIR, match="an observer has no"):
         verify_program(program((op, END), observer=True))
@@ -118,7 +119,7 @@ def test_linked_code() -> None:
         (replace(good, keep=((),)), "a keep set an op"), (replace(good, ops=(END, STEP)), "ends in a terminator"),
         (replace(good, ops=(ops.Jump(5, 0), END)), "where there is no op"), (replace(good, ops=(ops.Call((), "f", (), 0), END)), "no calls"),
         (replace(good, keep=((8,), ())), "keeps a register"), (replace(good, ops=(ops.Copy(Reg(8), Imm(0), 0), END)), "no register %8"),
-        (replace(good, ops=(replace(STEP, at=3), END)), "no origin 3"),
+        (replace(good, ops=(replace(STEP, at=3), END)), "no origin 3"), (replace(good, ops=(ops.Rest(0), END)), "marks its steps"),
     ]:  # fmt: skip
         with pytest.raises(MalformedIR, match=rule):
             verify_code(wrong, one, 1)

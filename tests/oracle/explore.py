@@ -114,14 +114,14 @@ class Replay:
         )
         return memory, shared, tuple(thread.key(self.number) for thread in self.threads)
 
-    def finished(self) -> bool:
-        """Whether every thread has come to its end."""
-        return all(thread.stop is None for thread in self.threads)
+    def at_rest(self) -> bool:
+        """Whether every thread has come to its end, or may stay where it is."""
+        return all(thread.at_rest() for thread in self.threads)
 
     def broken(self) -> str | None:
         """The kind of the first property that does not hold now."""
         for one in self.scene.properties:
-            if one.kind == "sometimes" or (one.kind == "at-rest" and not self.finished()):
+            if one.kind == "sometimes" or (one.kind == "at-rest" and not self.at_rest()):
                 continue
             if not one.condition():  # type: ignore[operator]
                 return one.kind
@@ -182,6 +182,8 @@ class _Search:
 
     def expand(self, state: int) -> list[int]:
         way, new = self.ways[state], []
+        self.replay.follow(way)
+        at_rest = self.replay.at_rest()
         finished = blocked = pruned = 0
         for thread in range(len(self.replay.threads)):
             self.replay.follow(way)
@@ -206,9 +208,9 @@ class _Search:
                 target, is_new = self.add((*way, (thread, choice)))
                 self.edges[state].append((thread, target))
                 new += [target] if is_new else []
-        if finished == len(self.replay.threads) or pruned:
+        if at_rest or pruned:
             self.ends.add(state)
-        if blocked and finished + blocked == len(self.replay.threads):
+        if not at_rest and finished + blocked == len(self.replay.threads):
             self.failing.append((len(way), "deadlock", None, state))
         return new
 

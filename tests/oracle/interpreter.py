@@ -29,11 +29,13 @@ class Pruned(Exception):
 
 @dataclass
 class Stop:
-    """Before a step: what it is, whether it can run now, and how many outcomes there are to pick from."""
+    """Before a step: what it is, whether it can run now, how many outcomes there are to pick from, and whether the thread
+    may stay here for ever."""
 
     kind: str
     ready: Callable[[], bool] = lambda: True
     options: int = 1
+    rest: bool = False
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Thread:
         self.world, self.me = world, me
         self.frames: list[Frame] = []
         self.stop: Stop | None = None
+        self.rested = False
         self._steps = self._main(function, args, kwargs)
         self._advance(None)
 
@@ -122,7 +125,11 @@ class Thread:
             values = {name: number(value) for name, value in frame.locals.items()}
             variables = tuple(sorted(item for item in values.items() if item[1] not in (0, ("null",))))
             frames.append((frame.name, frame.node, variables, tuple(number(value) for value in frame.held)))
-        return (self.stop.kind, *frames)
+        return (self.stop.kind, self.stop.rest, *frames)
+
+    def at_rest(self) -> bool:
+        """Whether it has finished, or ran rest() since its last step."""
+        return self.stop is None or self.stop.rest
 
     # Functions and statements
 
@@ -283,7 +290,8 @@ class Thread:
 
     def _stop(self, kind: str, node: ast.AST, ready: Callable[[], bool] = lambda: True, options: int = 1) -> Steps:
         self.frame.node = (kind, node.lineno, node.col_offset, node.end_col_offset)  # type: ignore[attr-defined]
-        return (yield Stop(kind, ready, options))
+        rested, self.rested = self.rested, False
+        return (yield Stop(kind, ready, options, rested))
 
     def _name(self, name: str) -> Any:
         if name in self.frame.locals:
@@ -386,7 +394,8 @@ class Thread:
             return False
         if name == "choose":
             return (yield from self._choose(node))
-        if name in ("cpu_relax", "barrier"):
+        if name in ("cpu_relax", "barrier", "rest"):
+            self.rested |= name == "rest"
             return None
         if name == "smp_processor_id":
             return self.me

@@ -38,6 +38,7 @@ class Maker:
     rng: random.Random
     budget: int
     threads: int
+    rests: bool = False
     locals: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     locks: int = 0
@@ -168,21 +169,26 @@ class Maker:
             self.lines.append(indent + "pass")
 
     def function(self, name: str, statements: int) -> None:
-        """A whole function."""
+        """A whole function; with `rests` it mostly goes round for ever."""
         self.locals, self.locks, self.loops = [], 0, 0
         self.lines += [f"def {name}(a, b):"]
+        indent, last = "    ", ""
+        if self.rests and self.rng.random() < 0.8:  # with a step in it: nobody would see the end of a loop without one
+            indent, last = "        ", "        smp_mb()"
+            self.lines += ["    while True:", *["        rest()"] * (self.rng.random() < 0.8)]
         before = len(self.lines)
         for _ in range(statements):
-            self.statement("    ", 2)
+            self.statement(indent, 2)
         if len(self.lines) == before:
-            self.lines.append("    pass")
+            self.lines.append(f"{indent}pass")
+        self.lines += [last] * bool(last)
         self.lines += ["", ""]
 
 
-def program(seed: int, threads: int = 2, statements: int = 3) -> str:
-    """A random scheme file with one scheme, `scheme_under_test`."""
+def program(seed: int, threads: int = 2, statements: int = 3, *, rests: bool = False) -> str:
+    """A random scheme file with one scheme, `scheme_under_test`; with `rests`, of CPUs that loop and may rest."""
     rng = random.Random(seed)
-    maker = Maker(rng, budget=statements + 2, threads=threads)
+    maker = Maker(rng, budget=statements + 2, threads=threads, rests=rests)
     maker.lines += ["def helper(n, k):", "    if n.flag:", "        return n.y + k", "    n.flag = k > 1", "    return k", "", ""]
     for number in range(threads):
         maker.budget = statements + 2

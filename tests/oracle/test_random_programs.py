@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lockverse.diagnostics.model import Rejected
 from lockverse.explore.bounds import Bounds
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.errors import AssumptionFailed, CheckFailed, OutOfBounds, Overflow, WouldBlock
@@ -53,6 +54,32 @@ def test_search_and_brute_force_agree(tmp_path: Path, first: int, threads: int) 
         else:
             assert outcome.switches == found.failures[outcome.reason] == min(found.failures.values()), seed
     assert compared >= BATCH * 3 // 4
+
+
+@pytest.mark.parametrize("first", range(40000, 40160, BATCH * 2))
+def test_loops_that_rest(tmp_path: Path, first: int) -> None:
+    """CPUs that go round for ever: many do not compile, or run out of a byte, or are too large; the others agree."""
+    compared = held = 0
+    for seed in range(first, first + BATCH * 2):
+        path = tmp_path / f"r{seed}.py"
+        path.write_text(program(seed, 2, 2, rests=True))
+        task = tasks(open_file(path), None, {}, every=False)[0]
+        try:
+            outcome = check(task, Bounds(states=400), lambda _: None)
+        except Rejected as problem:
+            assert {one.code for one in problem.diagnostics} == {"K311"}, seed
+            continue
+        if outcome.bound == "states":
+            continue
+        compared += 1
+        held += outcome.reason is None
+        found = brute_force(task.file.schemes[task.scheme], {}, limit=400)
+        counts = (outcome.states, outcome.transitions, outcome.depth)
+        assert counts == (found.states, found.transitions, found.depth), seed
+        assert outcome.completed == found.ends or "assume" in path.read_text(), seed  # what is cut short ends there too
+        failures = {outcome.reason: outcome.switches} if outcome.reason else {}
+        assert failures.items() <= found.failures.items() and bool(failures) == bool(found.failures), seed
+    assert compared >= BATCH and held, (compared, held)
 
 
 # One thread: plain Python, and the machine

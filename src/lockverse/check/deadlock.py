@@ -1,4 +1,4 @@
-"""Deadlock: no thread can move, and not all have finished.
+"""Deadlock: no thread can move, and not all are at rest: have finished, or stand where they may stay for ever.
 
 The kernel's word covers what the field calls both deadlock and lost wakeup: whoever waits here waits for ever. Who
 waits for what is found when the race is recorded. Leaves out lock order over executions that do not deadlock.
@@ -26,8 +26,8 @@ class Deadlock:
         """Nothing: it takes all moves of a state to know."""
 
     def on_expanded(self, state: State, expansion: Expansion) -> Violation | None:
-        """A violation if every thread that has not finished is blocked."""
-        stuck = expansion.blocked and expansion.finished + expansion.blocked == self._threads
+        """A violation if every thread that has not finished is blocked, and one of them at least must go on."""
+        stuck = expansion.finished + expansion.blocked == self._threads and not expansion.at_rest
         return Violation(Reason.DEADLOCK, RANK) if stuck else None
 
     def on_explored(self, graph: Graph) -> Sequence[tuple[int, Violation]]:

@@ -1,6 +1,7 @@
 """What the scheme asked for: always, at_rest, sometimes.
 
-`always` is looked at in every state, the initial one among them; `at_rest` in those where every thread has finished;
+`always` is looked at in every state, the initial one among them; `at_rest` in those where every thread is at rest
+(it has finished, or stands where it may stay for ever);
 `sometimes` must hold in one state at least, which is known only when all have been seen. Looking at a property can
 itself break a rule, such as a NULL dereference: that fails for its own reason, at that property.
 
@@ -52,7 +53,7 @@ class Properties:
         return Violation(Reason.ALWAYS if index in self._always else Reason.AT_REST, index, index)
 
     def _is_at_rest(self, state: State) -> bool:
-        return all(self._machine.finished(state, thread) for thread in range(self._machine.threads))
+        return all(self._machine.at_rest(state, thread) for thread in range(self._machine.threads))
 
     def on_expanded(self, state: State, expansion: Expansion) -> Violation | None:
         """Nothing: properties are about states."""

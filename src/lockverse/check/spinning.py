@@ -6,6 +6,8 @@ every thread that can move at all does, and nothing comes of it. A retry loop th
 is not reported. (Fairness and terminal components: Baier and Katoen, "Principles of Model Checking", section 3.5 and
 lemma 10.27 for the finite case; components by Tarjan, SIAM J. Comput. 1, 1972.)
 
+An execution can end where every thread has finished or is at rest: a loop for ever with a rest() in it is none of these.
+
 Leaves out loops that only an unfair scheduler makes endless.
 """
 

@@ -39,5 +39,6 @@ CODES: Final[dict[str, str]] = {
     "K308": "something that is not a place in memory",
     "K309": "a loop over something that is not a range or an array",
     "K310": "a type that is not one",
+    "K311": "a rest() that does not say where",
     "K900": "a fault of lockverse itself",
 }

@@ -23,7 +23,8 @@ class Edge:
 @dataclass(slots=True)
 class Graph:
     """State 0 is the initial one. `levels[i]` is the length of the shortest way to state i, `into[i]` are the moves that
-    lead to it, `ends` the states in which an execution can end: all threads have finished, or one is pruned."""
+    lead to it, `ends` the states in which an execution can end: all threads are at rest (those that have finished are), or
+    one is pruned."""
 
     states: list[State] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)

@@ -27,11 +27,13 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What the threads could do in a state: those that had finished, that were blocked, that were pruned."""
+    """What the threads could do in a state: those that had finished, that were blocked, that were pruned. `at_rest`: all
+    of them have finished or may stay where they are for ever."""
 
     finished: int
     blocked: int
     pruned: int
+    at_rest: bool
 
 
 class Observer(Protocol):

@@ -280,6 +280,13 @@ def _nothing(f: Lowering, node: ast.Call) -> Result:
     return _NOTHING_RETURNED
 
 
+def _rest(f: Lowering, node: ast.Call) -> Result:
+    _forbid(f, node, "rest")
+    if arguments(f, node, 0, 0, "rest()"):
+        f.emit(ops.Rest(f.at(node)))
+    return _NOTHING_RETURNED
+
+
 def _same(f: Lowering, node: ast.Call) -> Result:
     return expressions.lower(f, node.args[0]) if arguments(f, node, 1, 1, f"{f.text(node.func)}(x)") else NOTHING
 
@@ -303,7 +310,7 @@ def length(f: Lowering, node: ast.Call) -> Result:
 INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
-    "smp_processor_id": _smp_processor_id,
+    "rest": _rest, "smp_processor_id": _smp_processor_id,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

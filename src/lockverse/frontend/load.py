@@ -5,12 +5,12 @@ Leaves out what is in it: scheme.py.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import linecache
 import sys
 import sysconfig
 import traceback
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +38,7 @@ def load(path: Path, shown: str) -> ModuleType:
     except (SyntaxError, ValueError) as problem:
         raise Rejected((_syntax(problem, shown, text),)) from None
     linecache.checkcache(str(path))
-    name = f"scheme_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"scheme_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module

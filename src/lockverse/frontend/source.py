@@ -27,14 +27,32 @@ class SourceFile:
     text: str
     tree: ast.Module
     lines: list[str] = field(init=False)
+    functions: dict[int, ast.FunctionDef] = field(init=False)  # by their first line, decorators included
+    lambdas: list[ast.Lambda] = field(init=False)
+    _numbered: list[str] = field(init=False)  # the lines as the parser counts them: a form feed ends none
 
     def __post_init__(self) -> None:
-        self.lines = self.text.splitlines()
+        self.lines, self._numbered = self.text.splitlines(), self.text.split("\n")
+        self.functions, self.lambdas = {}, []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                self.functions.setdefault(first, node)
+            elif isinstance(node, ast.Lambda):
+                self.lambdas.append(node)
 
     def snippet(self, node: ast.AST) -> str:
         """The source of a node on one line."""
-        found = ast.get_source_segment(self.text, node)
-        return " ".join((found if found is not None else ast.unparse(node)).split())
+        found = self._segment(node) if getattr(node, "end_lineno", None) is not None else ast.unparse(node)
+        return " ".join(found.split())
+
+    def _segment(self, node: ast.AST) -> str:
+        """What ast.get_source_segment gives, without splitting the whole text each time. Columns count bytes."""
+        line, column, end_line, end = _extent(node)  # type: ignore[arg-type]
+        rows = [row.encode() for row in self._numbered[line - 1 : end_line]]
+        rows[-1] = rows[-1][:end]
+        rows[0] = rows[0][column:]
+        return b"\n".join(rows).decode()
 
 
 class Sources:
@@ -68,20 +86,11 @@ class Sources:
             source = self.file(code.co_filename)
         except (OSError, SyntaxError, UnicodeError):
             return None
-        node = _find_lambda(source.tree, code) if code.co_name == "<lambda>" else _find_def(source.tree, code)
+        node = _find_lambda(source, code) if code.co_name == "<lambda>" else source.functions.get(code.co_firstlineno)
         return None if node is None else (source, node)
 
 
-def _find_def(tree: ast.Module, code: CodeType) -> ast.FunctionDef | None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == code.co_firstlineno:
-                return node
-    return None
-
-
-def _find_lambda(tree: ast.Module, code: CodeType) -> ast.Lambda | None:
+def _find_lambda(source: SourceFile, code: CodeType) -> ast.Lambda | None:
     """The lambda whose body covers all positions of the code, the innermost if several do."""
     wanted = [
         (line, column, end, end_column)
@@ -89,8 +98,8 @@ def _find_lambda(tree: ast.Module, code: CodeType) -> ast.Lambda | None:
         if line is not None and end is not None and column is not None and end_column is not None and (line, column) != (end, end_column)
     ]
     best: ast.Lambda | None = None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno and _covers(node.body, wanted):
+    for node in source.lambdas:
+        if node.lineno == code.co_firstlineno and _covers(node.body, wanted):
             best = node if best is None or _covers(best.body, [_extent(node)]) else best
     return best
 

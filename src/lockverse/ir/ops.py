@@ -6,7 +6,8 @@ Branch or Return). Values live in numbered registers of the function, or are imm
 **Steps.** `Step` begins an atomic step: a thread can be preempted just before it and nowhere else. All ops from one
 Step to the next run as one, so a shared access is `Step; Load` or `Step; Store`, a primitive such as spin_lock is a
 Step followed by several loads and stores, and work on registers rides along with the step before it. Ops before a
-thread's first Step run when the thread starts. `Await` may block its step, so nothing between a Step and its Await
+thread's first Step run when the thread starts. `Rest` does nothing: it says that a thread which stands before the next
+Step it comes to is at rest, and a pass moves that to `Step.rest`. `Await` may block its step, so nothing between a Step and its Await
 writes memory, and `Choose` makes its step have several outcomes.
 
 Functions of properties (`Function.observer`) have no steps: they read one state as a whole.
@@ -133,12 +134,21 @@ class Step:
     """An atomic step begins here.
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
-    address of the object it is about (the cell loaded, the lock taken), or None.
+    address of the object it is about (the cell loaded, the lock taken), or None. `rest`, in linked code only: a thread
+    that stands before it is at rest.
     """
 
     kind: str
     order: str
     target: Value | None
+    at: int
+    rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A thread that stands before the next Step may stay there for ever. Gone once the steps are marked."""
+
     at: int
 
 
@@ -242,4 +252,4 @@ class Return:
 
 Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self
 Terminator: TypeAlias = Jump | Branch | Return
-Op: TypeAlias = Local | Step | Load | Store | Await | Assume | Check | Choose | Call | Terminator
+Op: TypeAlias = Local | Step | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator

@@ -1,7 +1,7 @@
 """The textual form of a program, complete: parser.py reads it back to an equal one.
 
 Written to be read by people who know LLVM's: registers are %0, %1, ..., every op ends in the number of its origin.
-Leaves out linked code's way back: `print_code` is for eyes only.
+Leaves out linked code's way back: `print_code` is for eyes only, and alone shows `Step.rest`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def print_code(code: Code) -> str:
     lines += [f"  register %{n} {_quote(r.name)} {print_type(r.type)} {r.kind}" for n, r in enumerate(code.registers)]
     for pc, op in enumerate(code.ops):
         kept = "" if not isinstance(op, ops.Step) else "  ; keeps " + (", ".join(f"%{n}" for n in code.keep[pc]) or "nothing")
-        lines.append(f"{pc:5} {print_op(op)}{kept}")
+        at_rest = ", at rest here" if isinstance(op, ops.Step) and op.rest else ""
+        lines.append(f"{pc:5} {print_op(op)}{kept}{at_rest}")
     return "\n".join([*lines, ""])
 
 

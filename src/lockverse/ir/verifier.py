@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from typing import Final, get_args
 
 from . import ops
 from .ops import Reg
@@ -38,6 +39,8 @@ def verify_code(code: Code, program: Program, origins: int) -> None:
         where = f"{code.name}, op {pc} ({type(op).__name__})"
         if isinstance(op, ops.Call):
             raise MalformedIR(f"{where}: linked code has no calls")
+        if isinstance(op, ops.Rest):
+            raise MalformedIR(f"{where}: linked code marks its steps instead")
         if any(not 0 <= target < len(code.ops) for target in _targets(op)):
             raise MalformedIR(f"{where}: goes where there is no op")
         if not 0 <= op.at < origins:
@@ -59,9 +62,12 @@ def _registers_exist(where: str, op: ops.Op, registers: Sequence[Register]) -> N
             raise MalformedIR(f"{where}: there is no register %{register.number}")
 
 
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {kind: tuple(part.name for part in fields(kind)) for kind in get_args(ops.Op)}
+
+
 def _all_registers(op: ops.Op) -> Iterator[Reg]:
-    for part in fields(op):
-        value = getattr(op, part.name)
+    for name in _FIELDS[type(op)]:
+        value = getattr(op, name)
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reg))
 
 
@@ -105,7 +111,7 @@ class _Checker:
             raise self.fail("goes to a block that does not exist")
         if not 0 <= op.at < len(self.program.origins):
             raise self.fail(f"there is no origin {op.at}")
-        if self.function.observer and isinstance(op, ops.Step | ops.Store | ops.Await | ops.Assume | ops.Choose):
+        if self.function.observer and isinstance(op, ops.Step | ops.Rest | ops.Store | ops.Await | ops.Assume | ops.Choose):
             raise self.fail(f"an observer has no {type(op).__name__}")
         self._names(op)
         self._types(op)
@@ -121,6 +127,8 @@ class _Checker:
             raise self.fail(f"there is no binary {op.op}")
         if isinstance(op, ops.Step) and op.order not in ops.ORDERS:
             raise self.fail(f"there is no order {op.order}")
+        if isinstance(op, ops.Step) and op.rest:
+            raise self.fail("a step is marked before the calls are inlined")
         if isinstance(op, ops.Choose) and op.low > op.high:
             raise self.fail("nothing to choose from")
 

@@ -1,4 +1,4 @@
-"""Checks, and what the environment decides: WARN_ON and BUG_ON, assume, choose, and hints that do nothing here.
+"""Checks, what the environment decides, and where a CPU may stay: WARN_ON and BUG_ON, assume, choose, rest, and hints.
 
 None but `choose` is a step: they look at values the task already has. Leaves out assert, which is Python's.
 """
@@ -81,6 +81,11 @@ def choose(*options: Any) -> Any:
         if isinstance(only, range) or (isinstance(only, type) and issubclass(only, enum.Enum)):
             return _Chooser.pick(list(only))
     return _Chooser.pick(options)
+
+
+@intrinsic
+def rest() -> None:
+    """The CPU may stay here for ever: it is at rest before its next step, as one that has finished is. No step."""
 
 
 @intrinsic

@@ -98,7 +98,7 @@ def always(condition: Callable[[], object], message: str | None = None) -> None:
 
 
 def at_rest(condition: Callable[[], object], message: str | None = None) -> None:
-    """`condition` holds whenever every CPU has finished."""
+    """`condition` holds whenever every CPU has finished or is at rest."""
     _scene("at_rest").properties.append(PropertyDeclaration("at-rest", condition, message, _site()))
 
 

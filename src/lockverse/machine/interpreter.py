@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from lockverse.ir import ops
+from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
@@ -106,6 +107,14 @@ class Interpreter:
         """Whether `thread` has come to its end."""
         return state[1][thread][0] == FINISHED
 
+    def at_rest(self, state: MachineState, thread: int) -> bool:
+        """Whether `thread` may stay where it is for ever; see Machine.at_rest."""
+        pc = state[1][thread][0]
+        if pc == FINISHED:
+            return True
+        step = self.linked.codes[thread].ops[pc]
+        return isinstance(step, ops.Step) and step.rest
+
     def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""
         code = self.linked.conditions[condition]
@@ -163,15 +172,15 @@ class Interpreter:
 
     def _binary(self, run: Run, op: ops.Binary) -> None:
         a, b = run.value(op.a), run.value(op.b)
-        if op.op in _COMPARE:
-            run.registers[op.dst.number] = int(_COMPARE[op.op](a, b))
+        if op.op in COMPARE:
+            run.registers[op.dst.number] = int(COMPARE[op.op](a, b))
             return
         what = f"{a} {_SYMBOLS[op.op]} {b}"
         if op.op in ("floordiv", "mod") and b == 0:
             raise _stop(op, Reason.DIVISION_BY_ZERO, f"division by zero: {what}", f"DIVISION BY ZERO {what}")
-        if op.op in ("shl", "shr") and not 0 <= b < 64:
+        if op.op in ("shl", "shr") and not 0 <= b < SHIFT_LIMIT:
             raise _stop(op, Reason.OVERFLOW, f"a shift by {b}: {what}", f"OVERFLOW {what}")
-        run.registers[op.dst.number] = self._in_range(run, op, _COMPUTE[op.op](a, b), what)
+        run.registers[op.dst.number] = self._in_range(run, op, COMPUTE[op.op](a, b), what)
 
     def _narrow(self, run: Run, op: ops.Narrow) -> None:
         value = run.value(op.src)
@@ -287,15 +296,6 @@ def _stop(op: Op, reason: Reason, message: str, remark: str) -> _Stop:
 _UNARY: Final = {"neg": "-", "invert": "~"}
 _SYMBOLS: Final = {
     "add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>",
-}  # fmt: skip
-_COMPUTE: Final[dict[str, Callable[[int, int], int]]] = {
-    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "floordiv": lambda a, b: a // b,
-    "mod": lambda a, b: a % b, "and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b,
-    "shl": lambda a, b: a << b, "shr": lambda a, b: a >> b,
-}  # fmt: skip
-_COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
-    "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
 }  # fmt: skip
 _REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
 _EXECUTE: Final[dict[type, Callable[..., None]]] = {

@@ -87,6 +87,10 @@ class Machine(Protocol):
         """Whether `thread` has come to its end."""
         ...
 
+    def at_rest(self, state: State, thread: int) -> bool:
+        """Whether `thread` may stay where it is for ever: it has finished, or stands before a step marked `rest`."""
+        ...
+
     def evaluate(self, state: State, condition: int) -> bool | Faulted:
         """Whether the property of that index holds in `state`; Faulted if looking at it breaks a rule."""
         ...

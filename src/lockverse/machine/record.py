@@ -250,7 +250,7 @@ class _Recorder:
         if self.initial is not None:
             self.machine.evaluate(self.initial, condition, watch)
         message = self.linked.program.properties[condition].message
-        at_rest = all(self.machine.finished(state, thread) for thread in range(self.machine.threads))
+        at_rest = all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
         fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
         thread = self.events[-1].thread if self.events else None
         shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))

@@ -1,6 +1,6 @@
 """The order of the passes, and what comes out: what the machines run.
 
-Inlining, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
+Inlining, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
 Leaves out reductions that need more than one thread's code.
 """
 
@@ -14,18 +14,20 @@ from lockverse.ir.verifier import verify_code, verify_program
 from .inline import Inlined, Origins, inline
 from .keep import keep
 from .layout import lay_out
+from .rest import mark_rest
 
 STAGES: Final = ("frontend", "inline", "keep")  # what `dump --after` can show: before the passes, half way, at the end
 
 
 def link(program: Program, *, verify: bool = True, dead: bool = False) -> Linked:
-    """What a machine runs. Raises MalformedIR if the frontend or a pass made a mistake; `dead` is as in keep.py."""
+    """What a machine runs. Raises MalformedIR if the frontend or a pass made a mistake, and
+    UnclearRest if a rest() of the user's marks no one step; `dead` is as in keep.py."""
     if verify:
         verify_program(program)
     origins = Origins(program.origins)
     codes: dict[str, Code] = {}
     for name in _roots(program):
-        codes[name] = _code(inline(program.functions, name, origins), dead)
+        codes[name] = _code(inline(program.functions, name, origins), origins, dead)
         if verify:
             verify_code(codes[name], program, len(origins.all))
     threads = tuple(codes[thread.function] for thread in program.threads)
@@ -43,7 +45,7 @@ def _roots(program: Program) -> list[str]:
     return list(dict.fromkeys([*(t.function for t in program.threads), *(p.function for p in program.properties)]))
 
 
-def _code(function: Inlined, dead: bool) -> Code:
-    row = lay_out(function)
+def _code(function: Inlined, origins: Origins, dead: bool) -> Code:
+    row = lay_out(mark_rest(function, origins))
     kept = keep(row, function.registers, function.frames, dead=dead)
     return Code(function.name, function.parameters, function.registers, row.ops, kept)

@@ -6,15 +6,20 @@ Leaves out memory: no pass moves a load or a store.
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Final, get_args
 
 from lockverse.ir.ops import Branch, Jump, Op, Reg, Return
 
 _WRITTEN = ("dst", "dsts")
+# The fields of each kind of op that can hold what it reads: asking for them each time would be most of a pass's time.
+_READ: Final[dict[type, tuple[str, ...]]] = {
+    kind: tuple(part.name for part in fields(kind) if part.name not in _WRITTEN) for kind in get_args(Op)
+}
 
 
 def reads(op: Op) -> tuple[int, ...]:
     """The registers an op reads."""
-    return tuple(register for part in fields(op) if part.name not in _WRITTEN for register in _registers(getattr(op, part.name)))
+    return tuple(register for name in _READ[type(op)] for register in _registers(getattr(op, name)))
 
 
 def writes(op: Op) -> tuple[int, ...]:
