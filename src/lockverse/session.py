@@ -15,20 +15,23 @@ from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
 from lockverse.check.spinning import Spinning
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
+from lockverse.engine import Options, search
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.observer import Observer
-from lockverse.explore.search import Progress, Result, explore
+from lockverse.explore.search import Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.suggest import nearest
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
+from lockverse.ir.source import Origin
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.record import Ending, record
 from lockverse.passes.pipeline import link
+from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
-from lockverse.report.verdict import Outcome
+from lockverse.report.verdict import Engine, Outcome
 from lockverse.trace.model import Trace
 from lockverse.trace.serialize import FORMAT, TraceFormatError, dumps, loads
 from lockverse.trace.verdict import Verdict
@@ -162,18 +165,53 @@ def program_of(task: Task) -> Program:
     return compile_scheme(task.file, task.scheme, dict(task.arguments))
 
 
-def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None]) -> Outcome:
+def linked_of(task: Task) -> Linked:
+    """What a machine runs of a scheme. Raises Rejected with all that is wrong with it."""
+    program = program_of(task)
+    try:
+        return link(program)
+    except UnclearRest as problem:
+        found = dict.fromkeys(_unclear(program, one) for one in problem.found)
+        raise Rejected(tuple(sorted(found, key=lambda one: one.primary.place))) from None
+
+
+def _unclear(program: Program, one: Unclear) -> Diagnostic:
+    here = _place(program, one.rest)
+    if one.step is None:
+        return Diagnostic("K311", "no step comes after this rest()", Label(here, "at rest before what?"),
+                          help="put it just before the step that the CPU may never take")  # fmt: skip
+    return Diagnostic(
+        "K311", "this step is come to with a rest() and without", Label(_place(program, one.step), "at rest here, or not?"),
+        (Label(here, "the rest()"),), "put `rest()` where every way to the step passes it, such as the start of a `while True:`",
+    )  # fmt: skip
+
+
+def _place(program: Program, origin: Origin) -> Place:
+    span = origin.span
+    return Place(program.statements[origin.statement].file, span.line, span.column, span.end_line, span.end_column)
+
+
+def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None], options: Options | None = None) -> Outcome:
     """Explore every interleaving of a scheme, as far as `bounds` let."""
-    linked = link(program_of(task))
-    machine = Interpreter(linked, bounds.ops)
-    observers: list[Observer] = [Properties(machine, linked.program.properties), Deadlock(machine.threads), Spinning()]
-    return _outcome(task, linked, explore(machine, observers, bounds, progress))
+    linked = linked_of(task)
+    options = options or Options()
+    return _outcome(task, linked, search(linked, _observers if options.spinning else _safety, bounds, progress, options))
+
+
+def _safety(machine: Interpreter) -> list[Observer]:
+    """What is wrong with a state."""
+    return [Properties(machine, machine.linked.program.properties), Deadlock(machine.threads)]
+
+
+def _observers(machine: Interpreter) -> list[Observer]:
+    """All that is looked for."""
+    return [*_safety(machine), Spinning()]
 
 
 def _outcome(task: Task, linked: Linked, result: Result) -> Outcome:
     verdict = Verdict.BROKEN if result.failing else Verdict.HOLDS if result.complete else Verdict.UNKNOWN
     counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
-    outcome = Outcome(task.scheme, task.file.shown, task.shown, verdict, *counts)
+    outcome = Outcome(task.scheme, task.file.shown, task.shown, verdict, *counts, engine=_engine_of(result))
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)
     if result.failing is None:
@@ -183,6 +221,13 @@ def _outcome(task: Task, linked: Linked, result: Result) -> Outcome:
     return replace(
         outcome, reason=failing.reason.value, message=trace.failure.message, switches=failing.switches, trace=trace
     )
+
+
+def _engine_of(result: Result) -> Engine:
+    one = result.engine
+    # Two of n states have one fingerprint of 127 bits with a chance of less than n * n / 2**128 (the birthday bound).
+    omission = 0.0 if one.exact else result.states * result.states / 2.0**128
+    return Engine(one.name, one.bits, one.cpu_seconds, one.compile_seconds, one.jobs, one.reductions, omission)
 
 
 # Traces
@@ -229,7 +274,7 @@ def replay(trace: Trace, beside: Path) -> Trace:
         raise UsageError(f"{trace.source}: the scheme's file is not there any more; run this where it is")
     file = open_file(path)
     found = tasks(file, trace.scheme, dict(trace.parameters), every=False)
-    linked = link(program_of(found[0]))
+    linked = linked_of(found[0])
     moves = [(event.thread, event.choice) for event in trace.events if event.kind != "start"]
     starter = next((event.thread for event in trace.events if event.kind == "start"), None)
     loop = trace.failure.loop
@@ -248,7 +293,7 @@ def text_of(file: str) -> str | None:
 
 def steps_of(task: Task) -> list[StepMark]:
     """Every step of a scheme's code, by where it stands in the source."""
-    linked = link(program_of(task))
+    linked = linked_of(task)
     marks = []
     for code in dict.fromkeys(linked.codes):
         for op in code.ops:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lockverse.diagnostics.model import Diagnostic, Rejected
 from lockverse.diagnostics.render import render
+from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.report.verdict import VERSION, Outcome, as_json, footer, headline, table
 from lockverse.session import Task, UsageError, check, files_of, open_file, tasks, text_of, write_trace
@@ -29,9 +30,10 @@ def run(options: argparse.Namespace) -> int:
     wrong: list[Diagnostic] = []
     outcomes: list[Outcome] = []
     bounds = Bounds(options.max_states, options.max_depth, options.max_seconds, options.max_memory, options.max_ops)
+    engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning)
     taken: set[str] = set()
     for task in _tasks(options, wrong):
-        outcome = _check(task, bounds, wrong)
+        outcome = _check(task, bounds, engine, wrong)
         if outcome is None:
             continue
         outcomes.append(_with_trace(outcome, options, taken))
@@ -60,9 +62,9 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _check(task: Task, bounds: Bounds, wrong: list[Diagnostic]) -> Outcome | None:
+def _check(task: Task, bounds: Bounds, engine: Options, wrong: list[Diagnostic]) -> Outcome | None:
     try:
-        return check(task, bounds, progress_line(task.scheme))
+        return check(task, bounds, progress_line(task.scheme), engine)
     except Rejected as problem:
         wrong += problem.diagnostics
         return None

@@ -11,9 +11,9 @@ from typing import Final
 from lockverse.ir.printer import print_code, print_op, print_program
 from lockverse.passes.inline import Inlined
 from lockverse.passes.pipeline import STAGES as STAGES
-from lockverse.passes.pipeline import inlined, link
+from lockverse.passes.pipeline import inlined
 from lockverse.report.steps import marked
-from lockverse.session import UsageError, files_of, open_file, program_of, steps_of, tasks, text_of
+from lockverse.session import UsageError, files_of, linked_of, open_file, program_of, steps_of, tasks, text_of
 
 from .output import Exit, say
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         elif stage == "inline":
             say("\n".join(_inlined(one) for one in inlined(program)), end="")
         else:
-            linked = link(program)
+            linked = linked_of(task)
             say("\n".join(print_code(code) for code in dict.fromkeys([*linked.codes, *linked.conditions])), end="")
     return Exit.HOLDS
 

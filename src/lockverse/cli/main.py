@@ -6,21 +6,23 @@ Leaves out the commands themselves.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Final
 
 from lockverse import __version__
 from lockverse.diagnostics.model import Rejected
 from lockverse.explore.bounds import Bounds
+from lockverse.passes.pipeline import STAGES
+from lockverse.reduction import REDUCTIONS
 from lockverse.report.text import WIDTH
 from lockverse.session import UsageError
 
-from . import check, dump, listing, new, replay
 from .output import Exit, complain, complain_of
 
 EPILOG = """exit codes: 0 holds, 1 broken, 2 wrong usage, 3 unknown (a bound was hit),
@@ -29,7 +31,7 @@ EPILOG = """exit codes: 0 holds, 1 broken, 2 wrong usage, 3 unknown (a bound was
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names may be in letters the terminal does not have
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _our_fault(problem: Exception) -> int:
     """A fault of ours says that it is ours, and where, without a traceback (LOCKVERSE_DEBUG=1 shows it)."""
+    import traceback  # slow to load, and mostly not needed
+
     last = traceback.extract_tb(problem.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
     text = " ".join(str(problem).split())
@@ -63,27 +67,40 @@ def _our_fault(problem: Exception) -> int:
     return Exit.OURS
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The grammar. Only the commands that `arguments` may mean have theirs: making all of them takes as long as a check."""
     parser = argparse.ArgumentParser(
         prog="lockverse", description="Runs a locking scheme through every interleaving.", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"lockverse {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _check(commands)
-    _replay(commands)
-    _dump(commands)
-    one = commands.add_parser("list", help="list the schemes in files or directories")
-    one.add_argument("targets", nargs="+", metavar="TARGET", help="a scheme file or a directory of them")
-    one.set_defaults(run=listing.run)
-    one = commands.add_parser("new", help="write a small scheme to start from")
-    one.add_argument("name", metavar="NAME", help="the scheme's name; writes NAME.py")
-    one.set_defaults(run=new.run)
+    for name, (file, help_, fill) in _COMMANDS.items():
+        one = commands.add_parser(name, help=help_)
+        one.set_defaults(run=_runner(file))
+        if name in arguments:
+            fill(one)
     return parser
 
 
-def _check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    one = commands.add_parser("check", help="explore every interleaving: holds, or the shortest race as a diagram")
+def _runner(file: str) -> Callable[[argparse.Namespace], int]:
+    """Runs the command of that file, which is loaded only then."""
+
+    def run(options: argparse.Namespace) -> int:
+        return int(importlib.import_module(f"lockverse.cli.{file}").run(options))
+
+    return run
+
+
+def _list(one: argparse.ArgumentParser) -> None:
+    one.add_argument("targets", nargs="+", metavar="TARGET", help="a scheme file or a directory of them")
+
+
+def _new(one: argparse.ArgumentParser) -> None:
+    one.add_argument("name", metavar="NAME", help="the scheme's name; writes NAME.py")
+
+
+def _check(one: argparse.ArgumentParser) -> None:
     one.add_argument("targets", nargs="+", metavar="TARGET", help="FILE, FILE::SCHEME or a directory")
     one.add_argument("--all", action="store_true", help="every combination of the schemes' parameters")
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a value for a scheme's parameter")
@@ -91,19 +108,41 @@ def _check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     one.add_argument("--trace-dir", default=".", metavar="DIR", help="where traces of broken schemes are written (default: here)")
     one.add_argument("--no-trace", action="store_true", help="write no traces")
     _diagram(one)
+    _engine(one)
     group = one.add_argument_group("bounds", "hitting one gives the verdict unknown and exit code 3; `none` lifts it")
     for field in fields(Bounds):
         group.add_argument(
             f"--max-{field.name}", type=_bound(field.name), default=field.default, metavar="N",
-            help=f"{_BOUNDS[field.name]} (default: {field.default:,})",
+            help=f"{_BOUNDS[field.name]} (default: {'none' if field.default is None else format(field.default, ',')})",
         )  # fmt: skip
-    one.set_defaults(run=check.run)
 
 
 _BOUNDS = {
     "states": "distinct states", "depth": "steps of one execution", "seconds": "seconds of searching",
     "memory": "MiB of memory", "ops": "operations inside one step",
 }  # fmt: skip
+
+
+def _engine(one: argparse.ArgumentParser) -> None:
+    group = one.add_argument_group("the engine", "what it finds does not depend on any of these, but the counts do on --reduce")
+    group.add_argument(
+        "--engine", choices=("auto", "reference", "native"), default="auto",
+        help="the reference search, machine code, or (default) the one and, for larger schemes, the other",
+    )  # fmt: skip
+    group.add_argument(
+        "--reduce", type=_reductions, default=REDUCTIONS, metavar="LIST",
+        help=f"interleavings that need not be run: all (default), none, or some of {','.join(REDUCTIONS)}",
+    )  # fmt: skip
+    group.add_argument("--no-spinning", action="store_true", help="do not look for endless spinning: it can take as long as all else")
+    group.add_argument("--jobs", type=_positive, default=0, metavar="N", help="threads that search (default: one a core)")
+
+
+def _reductions(text: str) -> tuple[str, ...]:
+    given = {"all": REDUCTIONS, "none": ()}.get(text, tuple(text.split(",")))
+    for name in given:
+        if name not in REDUCTIONS:
+            raise argparse.ArgumentTypeError(f"no reduction is called {name!r}: write all, none, or some of {','.join(REDUCTIONS)}")
+    return tuple(name for name in REDUCTIONS if name in given)
 
 
 def _bound(name: str) -> Callable[[str], float | int | None]:
@@ -119,21 +158,17 @@ def _bound(name: str) -> Callable[[str], float | int | None]:
     return number
 
 
-def _replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    one = commands.add_parser("replay", help="run a recorded race again in the scheme as it is now")
+def _replay(one: argparse.ArgumentParser) -> None:
     one.add_argument("trace", metavar="TRACE", help="a trace file that `check` wrote")
     _diagram(one)
-    one.set_defaults(run=replay.run)
 
 
-def _dump(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    one = commands.add_parser("dump", help="show a scheme's steps, or its intermediate representation")
+def _dump(one: argparse.ArgumentParser) -> None:
     one.add_argument("target", metavar="TARGET", help="FILE or FILE::SCHEME")
     what = one.add_mutually_exclusive_group(required=True)
     what.add_argument("--steps", action="store_true", help="the source with a mark at every step")
     what.add_argument("--ir", action="store_true", help="the intermediate representation, as the machine runs it")
-    what.add_argument("--after", choices=dump.STAGES, help="the intermediate representation after that pass")
-    one.set_defaults(run=dump.run)
+    what.add_argument("--after", choices=STAGES, help="the intermediate representation after that pass")
 
 
 def _diagram(one: argparse.ArgumentParser) -> None:
@@ -154,3 +189,11 @@ def _positive(text: str) -> int:
 
 
 _positive.__name__ = "number"
+
+_COMMANDS: Final[dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]] = {
+    "check": ("check", "explore every interleaving: holds, or the shortest race as a diagram", _check),
+    "replay": ("replay", "run a recorded race again in the scheme as it is now", _replay),
+    "dump": ("dump", "show a scheme's steps, or its intermediate representation", _dump),
+    "list": ("listing", "list the schemes in files or directories", _list),
+    "new": ("new", "write a small scheme to start from", _new),
+}

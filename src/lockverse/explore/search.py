@@ -23,7 +23,7 @@ from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome
 from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used
 from .graph import Edge, Graph
 from .observer import Expansion, Observer, Violation
-from .shortest import Move, Schedule, shortest, switches
+from .shortest import Move, Schedule, Target, shortest
 
 LOOK_EVERY = 256  # states between two looks at the clock and at memory
 FAULT_RANK = 1_000_000  # what the scheme asked for is told before what nobody asked for
@@ -44,9 +44,24 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """What searched: "reference" or "native". For the latter the bits of a packed state, whether states are told apart
+    exactly, and CPU seconds of compiling and of the search. `merged` are the reductions used."""
+
+    name: str = "reference"
+    bits: int = 0
+    exact: bool = True
+    compile_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    jobs: int = 1
+    reductions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
-    `completed` counts the states in which every thread has finished: if there are none, assumptions cut all short."""
+    `completed` counts the states in which every thread is at rest (those that have finished are): if there are none,
+    assumptions cut all short."""
 
     states: int
     transitions: int
@@ -56,6 +71,7 @@ class Result:
     complete: bool
     failing: Failing | None = None
     bound: BoundHit | None = None
+    engine: Engine = Engine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +178,18 @@ class _Search:
                 if bound is not None:
                     return bound
                 choice += 1
-        self.completed += finished == self.machine.threads
-        if pruned or finished == self.machine.threads:
-            self.graph.ends.add(number)
-        self._look(number, [observer.on_expanded(state, Expansion(finished, blocked, pruned)) for observer in self.observers])
+        self._expanded(number, finished, blocked, pruned)
         return None
+
+    def _expanded(self, number: int, finished: int, blocked: int, pruned: int) -> None:
+        """All moves from a state are made: what does that make of it?"""
+        state, threads = self.graph.states[number], self.machine.threads
+        at_rest = finished == threads or all(self.machine.at_rest(state, thread) for thread in range(threads))
+        self.completed += at_rest
+        if pruned or at_rest:
+            self.graph.ends.add(number)
+        expansion = Expansion(finished, blocked, pruned, at_rest)
+        self._look(number, [observer.on_expanded(state, expansion) for observer in self.observers])
 
     def _arrive(self, number: int, move: Move, outcome: Outcome, following: list[int]) -> BoundHit | None:
         if isinstance(outcome, Faulted):
@@ -197,13 +220,10 @@ class _Search:
             return self.graph.levels[one.state] + (one.last is not None)
 
         least = min(length(one) for one in self.candidates)
-        found = []
-        for one in self.candidates:
-            if length(one) == least:
-                race = shortest(self.graph, one.state, one.last)
-                found.append((race.switches, one.violation.rank, race.schedule, one.violation))
-        _, _, schedule, violation = min(found, key=lambda item: item[:3])
-        return Failing(violation.reason, schedule, switches(schedule), violation.condition, violation.loop)
+        found = [one for one in self.candidates if length(one) == least]
+        race = shortest(self.graph, [Target(one.state, one.last, one.violation.rank) for one in found])
+        violation = found[race.target].violation
+        return Failing(violation.reason, race.schedule, race.switches, violation.condition, violation.loop)
 
     def _result(self, failing: Failing | None = None, bound: BoundHit | None = None, complete: bool = False) -> Result:
         return Result(

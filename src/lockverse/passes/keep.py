@@ -10,8 +10,10 @@ is off unless asked for.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lockverse.ir.ops import Step
-from lockverse.ir.program import Register
+from lockverse.ir.program import Code, Linked, Register
 
 from .inline import Frame
 from .layout import Row
@@ -36,3 +38,14 @@ def _variables(frame: int, registers: tuple[Register, ...], frames: tuple[Frame,
         found.update(number for number in frames[frame].registers if registers[number].kind != "temp")
         frame = frames[frame].parent
     return found
+
+
+def without_dead(linked: Linked) -> Linked:
+    """The same code, with only what may still be read kept between steps."""
+    made: dict[Code, Code] = {}
+    for code in linked.codes:
+        if code not in made:
+            live = live_before(code.ops)
+            kept = tuple(tuple(sorted(live[pc])) if isinstance(op, Step) else () for pc, op in enumerate(code.ops))
+            made[code] = replace(code, keep=kept)
+    return replace(linked, codes=tuple(made[code] for code in linked.codes))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -15,6 +15,20 @@ from lockverse.trace.serialize import as_plain
 from lockverse.trace.verdict import Verdict
 
 VERSION: Final = 1  # of the JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What searched: its name ("reference" or "native"), the bits of a packed state, the CPU seconds of the search and the
+    seconds of compiling, how many threads, the reductions, and how likely it is that any state was taken for another."""
+
+    name: str = "reference"
+    bits: int = 0
+    cpu_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    jobs: int = 1
+    reductions: tuple[str, ...] = ()
+    omission: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,7 @@ class Outcome:
     bound_message: str | None = None
     trace: Trace | None = None
     trace_file: str | None = None
+    engine: Engine = field(default_factory=Engine)
 
     @property
     def title(self) -> str:
@@ -120,6 +135,11 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
         "completed": outcome.completed,
         "context_switches": outcome.switches, "seconds": round(outcome.seconds, 3),
+        "engine": {
+            "name": outcome.engine.name, "bits": outcome.engine.bits, "cpu_seconds": round(outcome.engine.cpu_seconds, 4),
+            "compile_seconds": round(outcome.engine.compile_seconds, 4), "jobs": outcome.engine.jobs,
+            "reductions": list(outcome.engine.reductions), "omission_probability": outcome.engine.omission,
+        },
         "bound": outcome.bound, "bound_message": outcome.bound_message, "trace_file": outcome.trace_file,
         "trace": None if outcome.trace is None else as_plain(outcome.trace),
     }  # fmt: skip

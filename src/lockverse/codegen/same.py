@@ -1,0 +1,159 @@
+"""Which registers a thread keeps while it waits follow from others, so that a state need not hold them.
+
+Every register is scale * root + offset, where the root is the op that made a value: Copy, Field, Element, `not`, and adding
+constants pass it on. Where paths meet, registers that have one root on each of them, in one relation, have one root after
+(partition refinement; compare Alpern, Wegman and Zadeck, "Detecting equality of variables in programs", POPL 1988). When a
+root's op runs again, registers that still have its older value get roots of their own: equal roots mean equal values.
+
+Leaves out relations that are not linear, and those between registers that no common op made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lockverse.ir import ops
+from lockverse.ir.ops import Imm, Op, Reg, Value
+from lockverse.ir.types import Bool, Int
+from lockverse.passes.registers import successors, writes
+
+from .values import ANY, Env, Flow, Values, block_ends, value_of, walk
+
+Root: TypeAlias = tuple[str, int, int]  # what kind of place, where, and which register
+Entry: TypeAlias = tuple[Root, int, int]  # a root, scale and offset
+Constants: TypeAlias = dict[int, dict[int, int]]  # by op: the registers it reads that have one known value
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A register is scale * base + offset."""
+
+    register: int
+    base: int
+    scale: int
+    offset: int
+
+
+def derived(values: Values, flow: Flow) -> dict[int, tuple[Derived, ...]]:
+    """For each op a thread can stand before: the kept registers that follow from another kept one, which is none of them."""
+    found: dict[int, tuple[Derived, ...]] = {}
+    entries = _entries(flow, _constants(values, flow))
+    for pc, op in enumerate(flow.code.ops):
+        if isinstance(op, ops.Step) and pc in entries:
+            by_root: dict[Root, list[tuple[int, int, int]]] = {}
+            for number in flow.code.keep[pc]:
+                root, scale, offset = entries[pc][number]
+                by_root.setdefault(root, []).append((number, scale, offset))
+            found[pc] = tuple(one for several in by_root.values() for one in _follow(several))
+    return found
+
+
+def _follow(several: list[tuple[int, int, int]]) -> list[Derived]:
+    """All from the one with the least scale, where that divides theirs."""
+    base, unit, at = min(several, key=lambda one: (abs(one[1]), one[0]))
+    found = []
+    for number, scale, offset in several:
+        if number != base and scale % unit == 0:
+            ratio = scale // unit
+            found.append(Derived(number, base, ratio, offset - ratio * at))
+    return found
+
+
+def _constants(values: Values, flow: Flow) -> Constants:
+    found: Constants = {}
+
+    def visit(pc: int, op: Op, env: Env) -> None:
+        if isinstance(op, ops.Element) and isinstance(op.base, Reg):
+            known = value_of(op.base, env)
+            if known is not ANY and len(known) == 1:
+                found[pc] = {op.base.number: next(iter(known))}
+
+    walk(values, flow, visit)
+    return found
+
+
+def _entries(flow: Flow, constants: Constants) -> dict[int, list[Entry]]:
+    """The relations on entry to each block; every Step begins one."""
+    code = flow.code
+    ends = block_ends(code)
+    known: dict[int, list[Entry]] = {0: [(("start", 0, number), 1, 0) for number in range(len(code.registers))]}
+    waiting = [0]
+    while waiting:
+        start = waiting.pop()
+        env = list(known[start])
+        for pc in range(start, ends[start]):
+            _transfer(flow, code.ops[pc], pc, env, constants.get(pc, {}))
+        for target in successors(code.ops[ends[start] - 1], ends[start] - 1):
+            if target in flow.entry and _join(known, target, env) and target not in waiting:
+                waiting.append(target)
+    return known
+
+
+def _join(known: dict[int, list[Entry]], target: int, arriving: list[Entry]) -> bool:
+    """Meet at `target`; whether what is known there changed.
+
+    The first register of each class names the class's root. So a class that splits gets new names, and a value that met
+    here before and comes round again in another register is not taken for the newer one.
+    """
+    if target not in known:
+        known[target] = list(arriving)
+        return True
+    first: dict[tuple[object, ...], int] = {}
+    met: list[Entry] = []
+    for number, (old, new) in enumerate(zip(known[target], arriving, strict=True)):
+        if old == new and not _met_here(old, target):
+            met.append(old)
+            continue
+        key = (old[0], new[0], old[1:] == new[1:] or (old[1:], new[1:]))
+        lead = first.setdefault(key, number)
+        _, scale, offset = known[target][lead]
+        linear = old[1:] == new[1:] and scale != 0 and old[1] % scale == 0
+        if lead == number or not linear:
+            met.append((("meet", target, number), 1, 0))
+        else:
+            ratio = old[1] // scale
+            met.append((("meet", target, lead), ratio, old[2] - ratio * offset))
+    changed = met != known[target]
+    known[target] = met
+    return changed
+
+
+def _met_here(entry: Entry, target: int) -> bool:
+    return entry[0][0] == "meet" and entry[0][1] == target
+
+
+def _transfer(flow: Flow, op: Op, pc: int, env: list[Entry], constants: dict[int, int]) -> None:
+    for number in writes(op):
+        env[number] = _made(flow, op, pc, env, number, constants)
+        mine = ("op", pc, number)
+        for other, (root, _, _) in enumerate(env):
+            if root == mine and other != number:
+                env[other] = (("old", pc, other), 1, 0)
+
+
+def _made(flow: Flow, op: Op, pc: int, env: list[Entry], number: int, constants: dict[int, int]) -> Entry:
+    linear = _linear(flow, op, constants)
+    if linear is None or not isinstance(linear[0], Reg):
+        return ("op", pc, number), 1, 0
+    root, inner, at = env[linear[0].number]
+    return root, linear[1] * inner, linear[1] * at + linear[2]
+
+
+def _linear(flow: Flow, op: Op, constants: dict[int, int]) -> tuple[Value, int, int] | None:
+    """What an op makes, as scale * operand + offset, if it is that."""
+    match op:
+        case ops.Copy():
+            return op.src, 1, 0
+        case ops.Narrow() if not op.type.wraps:
+            return op.src, 1, 0
+        case ops.Field():
+            return op.base, 1, op.offset
+        case ops.Element() if isinstance(op.base, Reg) and op.base.number in constants:
+            return op.index, op.stride, constants[op.base.number]
+        case ops.Unary(op="not") if isinstance(op.a, Reg) and isinstance(flow.code.registers[op.a.number].type, Bool):
+            return op.a, -1, 1
+        case ops.Binary(op="add" | "sub") if isinstance(op.b, Imm) and isinstance(op.type, Int) and not op.type.wraps:
+            return op.a, 1, op.b.value if op.op == "add" else -op.b.value
+        case _:
+            return None

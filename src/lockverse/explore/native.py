@@ -1,0 +1,440 @@
+"""Breadth-first search in machine code: the same search as search.py, level by level, with the same results.
+
+The compiled kernel expands, looks up and appends whole batches; here is the policy: when the table grows, how long a
+slice of work is, bounds, Ctrl-C, what to keep. What the kernel finds wrong is only a state: the interpreter, run on it,
+says what is wrong, so there is one place that knows the rules. States are kept in the order they were found while that
+takes little memory; a search whose states were dropped runs again, keeping them, if a race or a loop is looked for.
+
+A guess that had no room (codegen/layout.py), or a lock that turned out not to protect a cell (reduction), makes what was
+explored void: `Void` says so, and who called widens the guess and begins again.
+
+Leaves out making the model, and choosing an engine: session.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from lockverse.codegen.layout import FINISHED, Layout, MachineState
+from lockverse.codegen.lower import BROKEN_RULE
+from lockverse.codegen.model import Model
+from lockverse.codegen.symmetry import canonical
+from lockverse.ir.reason import Reason
+from lockverse.jit.machine_code import Library
+from lockverse.machine.interpreter import Interpreter
+from lockverse.machine.protocol import Blocked, Faulted, Moved, Outcome, Pruned, TooLong
+
+from . import kernel
+from .bounds import INTERRUPTED, BoundHit, Bounds, hit, memory_used
+from .graph import Edge, Graph
+from .observer import Expansion, Observer, Violation
+from .search import FAULT_RANK, Engine, Failing, Progress, Result
+from .shortest import Move, Target, best
+from .table import Functions, Shape, Store, TableFull
+
+FIRST_LINES: Final = 1 << 12  # 256 KiB: more than most schemes need
+DOUBLE_BELOW: Final = 1 << 20  # lines (64 MiB): small tables double, large ones grow by a quarter, to stay near full
+SLICE: Final = 4096  # batches between two looks at the clock: some tens of milliseconds
+KEPT_BYTES: Final = 64 << 20  # of states already expanded that are kept in memory
+PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
+MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
+NOTE_WORDS: Final = 2
+__all__ = ["BROKEN_RULE", "Compiled", "NativeSearch", "Void", "shape_of"]
+
+
+@dataclass(slots=True)
+class Void(Exception):
+    """What was explored is void: a value did not fit the guess of that index (`guard`), or with `guard` below 0 a cell
+    (`value` is its address) was accessed without the lock that was thought to protect it."""
+
+    guard: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model with its machine code and the kernel for its shape. `may_repeat`: an execution may come back to a state."""
+
+    model: Model
+    library: Library
+    functions: Functions
+    seconds: float
+    may_repeat: bool
+
+    def pack(self, state: MachineState) -> tuple[int, ...] | int:
+        """The state as the compiled code has it, its threads in order; or the guard that has no room for it."""
+        packed = self.model.layout.encode(state)
+        return packed if isinstance(packed, int) else canonical(packed, self.model.exchanges)
+
+    def ordered(self, state: MachineState) -> MachineState:
+        """The state with its threads in order."""
+        packed = self.pack(state)
+        assert not isinstance(packed, int)
+        return self.model.layout.decode(packed)
+
+    @property
+    def shape(self) -> Shape:
+        """What the kernel is compiled for."""
+        return shape_of(self.model.layout)
+
+
+def shape_of(layout: Layout) -> Shape:
+    """The kernel's shape for a layout."""
+    return Shape(layout.words, layout.bits)
+
+
+class Moves(Protocol):
+    """Who makes the moves that compiled code makes, by the interpreter: several steps each where they are merged."""
+
+    def move(self, state: MachineState, thread: int, choice: int) -> tuple[Outcome, int]:
+        """What a move does, and of how many steps it is."""
+        ...
+
+
+@dataclass(slots=True)
+class _Found:
+    """Something wrong, at a packed state of a level."""
+
+    level: int
+    flags: int
+    state: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class NativeSearch:
+    """One search. `keep`: all states, whatever memory they take."""
+
+    compiled: Compiled
+    machine: Interpreter
+    observers: Sequence[Observer]
+    bounds: Bounds
+    progress: Callable[[Progress], None]
+    follower: Moves
+    jobs: int = 1
+    keep: bool = False
+    store: Store = field(init=False)
+    found: list[_Found] = field(default_factory=list)
+    levels: list[int] = field(default_factory=lambda: [0])  # where each level begins in the queue
+    began: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
+    dropped: int = 0  # states no longer in memory
+    pool: ThreadPoolExecutor | None = None
+
+    def __post_init__(self) -> None:
+        compiled, shape = self.compiled, self.compiled.shape
+        memory = MOST_BYTES if self.bounds.memory is None else self.bounds.memory << 20
+        capacity = memory // (8 * shape.words)
+        if self.bounds.states is not None:
+            capacity = min(capacity, self.bounds.states + kernel.BLOCK * self.jobs)
+        address = compiled.library.address
+        self.store = Store.make(
+            shape, compiled.functions, address("expand"), address("check") if self._checks() else 0,
+            widest=compiled.model.successors, note_words=NOTE_WORDS, lines=FIRST_LINES,
+            most_lines=memory // 64, capacity=capacity, workers=self.jobs,
+        )  # fmt: skip
+        self.store.context.words[kernel.C_SLICE] = SLICE
+
+    def _checks(self) -> bool:
+        return bool(self.machine.linked.program.properties)
+
+    def run(self) -> Result:
+        """Explore. Raises Void."""
+        started = self.machine.start()
+        assert isinstance(started.outcome, Moved)  # the reference search tells of anything else
+        packed = self.compiled.pack(started.outcome.state)
+        if isinstance(packed, int):
+            raise Void(packed, 0)
+        try:
+            self._take(self.store.add([_signed(word) for word in packed]), 0)
+            self._logs(0)
+            return self._levels()
+        except KeyboardInterrupt:
+            self.store.context.words[kernel.C_STOP] = 1
+            return self._result(bound=INTERRUPTED)
+        except (TableFull, MemoryError):
+            return self._result(bound=hit("memory", self.bounds.memory or memory_used()))
+        finally:
+            if self.pool is not None:
+                self.pool.shutdown()
+
+    def _levels(self) -> Result:
+        depth, first, last = 0, 0, self.store.states
+        while first < last and not self.found:
+            if self.bounds.depth is not None and depth >= self.bounds.depth and self._unfinished(first, last):
+                return self._result(depth, bound=hit("depth", self.bounds.depth))
+            self.levels.append(last)
+            bound = self._level(depth, first, last)
+            if bound is not None:
+                return self._result(depth, bound=bound)
+            first, last = last, self.store.states
+            depth += first < last
+            self._drop(first)
+        if self.found:
+            return self._result(depth, failing=self._best(), complete=first >= last)
+        return self._result(depth, failing=self._whole(), complete=True)
+
+    # One level
+
+    def _level(self, depth: int, first: int, last: int) -> BoundHit | None:
+        self.store.set_level(first, last)
+        workers = list(range(self.jobs if last - first >= PARALLEL_FROM else 1))
+        while workers:
+            codes = self._run(workers)
+            self._logs(depth)
+            for worker, code in zip(list(workers), codes, strict=True):
+                if code == kernel.DONE:
+                    workers.remove(worker)
+                elif (bound := self._take(code, worker)) is not None:
+                    return bound
+            self.store.context.words[kernel.C_STOP] = 0
+            if workers and (bound := self._bound(depth, last)) is not None:
+                return bound
+        self.store.close_holes()
+        return self._bound(depth, last)
+
+    def _run(self, workers: list[int]) -> list[int]:
+        if len(workers) == 1:
+            return [self.store.run(workers[0])]
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.jobs - 1, "lockverse")
+        others = [self.pool.submit(self.store.run, worker) for worker in workers[1:]]
+        try:
+            mine = self.store.run(workers[0])
+            return [mine, *(other.result() for other in others)]
+        except BaseException:
+            self.store.context.words[kernel.C_STOP] = 1
+            raise
+
+    def _take(self, code: int, worker: int) -> BoundHit | None:
+        """Deal with what a worker came back with."""
+        if code == kernel.LAYOUT:
+            note = self.store.note[worker]
+            raise Void(note[0], note[1])
+        if code == kernel.FULL:
+            states = self.bounds.states
+            return hit("memory", self.bounds.memory or memory_used()) if states is None else hit("states", states)
+        if code == kernel.GROW:
+            lines = self.store.table.lines
+            if self.store.states < self.store.context.words[kernel.C_LIMIT] and not self._crowded(worker):
+                return None  # another worker has seen to it
+            self.store.grow(lines * 2 if lines < DOUBLE_BELOW else lines + lines // 4)
+        return None
+
+    def _crowded(self, worker: int) -> bool:
+        """Whether a worker found no room for a state though the table is not full."""
+        return self.store.workers[worker].pending
+
+    def _logs(self, depth: int) -> None:
+        for worker in self.store.workers:
+            for flags, *state in worker.take_log(self.compiled.shape.words + 1):
+                level = depth if not flags & kernel.VIOLATION or not self.store.total(kernel.P_TRANSITIONS) else depth + 1
+                self.found.append(_Found(level, flags, tuple(word & _MASK for word in state)))
+
+    def _bound(self, depth: int, last: int) -> BoundHit | None:
+        seconds = time.monotonic() - self.began
+        left = last - min(self.store.context.words[kernel.C_NEXT], last)
+        states = self.store.states
+        self.progress(Progress(states, self.store.total(kernel.P_TRANSITIONS), depth, left, seconds))
+        if any(one.flags & kernel.TOO_LONG for one in self.found):
+            return hit("ops", self.bounds.ops)
+        if self.bounds.states is not None and states > self.bounds.states:
+            return hit("states", self.bounds.states)
+        if self.bounds.seconds is not None and seconds >= self.bounds.seconds:
+            return hit("seconds", self.bounds.seconds)
+        if self.bounds.memory is not None and memory_used() >= self.bounds.memory:
+            return hit("memory", self.bounds.memory)
+        return None
+
+    def _unfinished(self, first: int, last: int) -> bool:
+        states = (self._state(index) for index in range(first, last))
+        return any(thread[0] != FINISHED for _, threads in states for thread in threads)
+
+    def _drop(self, first: int) -> None:
+        """Forget states that are expanded, if all of them take too much memory."""
+        size = 8 * self.compiled.shape.words
+        if not self.keep and (first - self.dropped) * size > KEPT_BYTES:
+            self.store.forget(self.dropped, first)
+            self.dropped = first
+
+    # States
+
+    def _words(self, index: int) -> tuple[int, ...]:
+        return tuple(word & _MASK for word in self.store.state(index))
+
+    def _state(self, index: int) -> MachineState:
+        return self.compiled.model.layout.decode(self._words(index))
+
+    def _packed(self, state: MachineState) -> tuple[int, ...]:
+        packed = self.compiled.pack(state)
+        assert not isinstance(packed, int)
+        return packed
+
+    def _moves(self, state: MachineState) -> list[tuple[Move, Outcome]]:
+        """What every thread can do, by the interpreter."""
+        found: list[tuple[Move, Outcome]] = []
+        for thread in range(self.machine.threads):
+            choice, choices = 0, 0 if self.machine.finished(state, thread) else 1
+            while choice < choices:
+                outcome, _ = self.follower.move(state, thread, choice)
+                found.append(((thread, choice), outcome))
+                if isinstance(outcome, Blocked | TooLong):
+                    break
+                choices = outcome.choices
+                choice += 1
+        return found
+
+    # What is wrong
+
+    def _best(self) -> Failing:
+        """The best race to what is wrong, as search.py has it."""
+        targets: list[tuple[int, tuple[int, ...], Move | None, Violation]] = []
+        for one in self.found:
+            targets += [(one.level, one.state, last, violation) for last, violation in self._wrong(one)]
+        if not targets:
+            raise Disagreement("compiled code finds something wrong where the interpreter does not")
+        least = min(level + (last is not None) for level, _, last, _ in targets)
+        targets = [one for one in targets if one[0] + (one[2] is not None) == least]
+        ways, numbers = self._ways([(level, state) for level, state, _, _ in targets])
+        race = best(ways, [Target(numbers[state], last, violation.rank) for _, state, last, violation in targets])
+        violation = targets[race.target][3]
+        return Failing(violation.reason, race.schedule, race.switches, violation.condition)
+
+    def _wrong(self, one: _Found) -> list[tuple[Move | None, Violation]]:
+        state = self.compiled.model.layout.decode(one.state)
+        found: list[tuple[Move | None, Violation]] = []
+        if one.flags & kernel.VIOLATION:
+            found += [(None, violation) for observer in self.observers if (violation := observer.on_state(state)) is not None]
+        if one.flags & (kernel.FAULT | kernel.DEADLOCK):
+            moves = self._moves(state)
+            found += [(move, Violation(out.reason, FAULT_RANK)) for move, out in moves if isinstance(out, Faulted)]
+            found += [(None, violation) for violation in self._expanded(state, moves)]
+        return found
+
+    def _expanded(self, state: MachineState, moves: list[tuple[Move, Outcome]]) -> list[Violation]:
+        finished = sum(self.machine.finished(state, thread) for thread in range(self.machine.threads))
+        blocked = sum(isinstance(outcome, Blocked) for _, outcome in moves)
+        pruned = sum(isinstance(outcome, Pruned) for _, outcome in moves)
+        at_rest = all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
+        expansion = Expansion(finished, blocked, pruned, at_rest)
+        return [found for observer in self.observers if (found := observer.on_expanded(state, expansion)) is not None]
+
+    def _ways(self, targets: list[tuple[int, tuple[int, ...]]]) -> tuple[dict[int, list[tuple[Edge, int]]], dict[tuple[int, ...], int]]:
+        """The moves of all shortest ways to states of given levels, and the numbers the states have in them; the initial
+        state has 0. Goes back from level to level: who has a successor that is wanted is wanted."""
+        if self.dropped:
+            return self._again()._ways(targets)
+        numbers = {self._words(0): 0}
+        for _, state in targets:
+            numbers.setdefault(state, len(numbers))
+        wanted = {state for level, state in targets if level == max(one for one, _ in targets)}
+        ways: dict[int, list[tuple[Edge, int]]] = {}
+        for level in range(max(level for level, _ in targets) - 1, -1, -1):
+            before: set[tuple[int, ...]] = {state for at, state in targets if at == level}
+            for index in self._ancestors(wanted, self.levels[level], self.levels[level + 1]):
+                source = self._words(index)
+                number = numbers.setdefault(source, len(numbers))
+                for move, outcome in self._moves(self.compiled.model.layout.decode(source)):
+                    target = self._packed(outcome.state) if isinstance(outcome, Moved) else None
+                    if target in wanted:
+                        ways.setdefault(number, []).append((Edge(number, *move), numbers[target]))
+                before.add(source)
+            wanted = before
+        return ways, numbers
+
+    def _ancestors(self, wanted: set[tuple[int, ...]], first: int, last: int) -> list[int]:
+        """The states of the queue from `first` to `last` with a successor in `wanted`."""
+        return self.store.ancestors([[_signed(word) for word in state] for state in sorted(wanted)], first, last)
+
+    def _again(self) -> NativeSearch:
+        """The same search once more, keeping all states."""
+        again = NativeSearch(self.compiled, self.machine, (), self.bounds, self.progress, self.follower, self.jobs, keep=True)
+        packed = self._packed(self._initial())
+        again._take(again.store.add([_signed(word) for word in packed]), 0)
+        first, last, depth = 0, again.store.states, 0
+        while first < last and len(again.levels) < len(self.levels):
+            again.levels.append(last)
+            if again._level(depth, first, last) is not None:
+                raise MemoryError
+            first, last, depth = last, again.store.states, depth + 1
+        return again
+
+    def _initial(self) -> MachineState:
+        outcome = self.machine.start().outcome
+        assert isinstance(outcome, Moved)
+        state: MachineState = outcome.state
+        return state
+
+    # What is wrong with the whole
+
+    def _whole(self) -> Failing | None:
+        kinds = [Reason(one.kind) for one in self.machine.linked.program.properties]
+        witness = self.store.witness()
+        asked = [number for number, kind in enumerate(kinds) if kind is Reason.SOMETIMES]
+        for bit, number in enumerate(asked):
+            if not witness >> bit & 1:
+                return Failing(Reason.SOMETIMES, (), 0, number)
+        return self._spinning() if self.compiled.may_repeat else None
+
+    def _spinning(self) -> Failing | None:
+        """States from which no execution can end, if there are any: those that marking backwards from the ends does not
+        reach. The observers say what is wrong with the graph of just them."""
+        if self.dropped:
+            return self._again()._spinning_with(self.observers)
+        return self._spinning_with(self.observers)
+
+    def _spinning_with(self, observers: Sequence[Observer]) -> Failing | None:
+        unmarked = self.store.unmarked()
+        if not unmarked:
+            return None
+        graph = self._graph_of(unmarked)
+        for observer in observers:
+            wrong = list(observer.on_explored(graph))
+            if wrong:
+                states = [self._packed(graph.states[number]) for number, _ in wrong]
+                ways, numbers = self._ways([(graph.levels[number], state) for (number, _), state in zip(wrong, states, strict=True)])
+                race = best(ways, [Target(numbers[state], None, one.rank) for state, (_, one) in zip(states, wrong, strict=True)])
+                violation = wrong[race.target][1]
+                return Failing(violation.reason, race.schedule, race.switches, violation.condition, violation.loop)
+        return None
+
+    def _graph_of(self, indices: list[int]) -> Graph:
+        """The graph of these states of the queue, and of the moves between them."""
+        graph = Graph()
+        level = 0
+        for index in indices:
+            while level + 1 < len(self.levels) and self.levels[level + 1] <= index:
+                level += 1
+            graph.add(self._state(index), level)
+        for number, state in enumerate(graph.states):
+            for move, outcome in self._moves(state):
+                target = self.compiled.ordered(outcome.state) if isinstance(outcome, Moved) else None
+                if target in graph.numbers:
+                    graph.into[graph.numbers[target]].append(Edge(number, *move))
+        return graph
+
+    def _result(self, depth: int = 0, failing: Failing | None = None, bound: BoundHit | None = None, complete: bool = False) -> Result:
+        total = self.store.total
+        states = self.store.states
+        engine = Engine(
+            "native", self.compiled.shape.bits, self.compiled.shape.exact, self.compiled.seconds,
+            time.process_time() - self.cpu, self.jobs,
+        )  # fmt: skip
+        return Result(
+            states, total(kernel.P_TRANSITIONS), depth, total(kernel.P_COMPLETED),
+            time.monotonic() - self.began, complete and bound is None, failing, bound, engine,
+        )  # fmt: skip
+
+
+class Disagreement(Exception):
+    """Compiled code and the interpreter do not agree: a fault of ours."""
+
+
+_MASK: Final = (1 << 64) - 1
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word

@@ -1,0 +1,351 @@
+"""The Python side of the compiled search: what it is compiled for, the memory it works in, and its functions.
+
+Memory is reserved far beyond what is used and costs nothing until it is touched, so that the table grows where it is and
+the queue just goes on. Leaves out policy (when to grow, what to do with what `run` comes back with), which is the search's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lockverse.jit.dialect import in_python
+
+from . import hashing, kernel
+
+if TYPE_CHECKING:
+    from lockverse.jit.machine_code import Level
+
+WORD = 8  # bytes
+PAGE = 4096
+ONE_WORD_BITS, TWO_WORD_BITS, WIDE_BITS = 60, 78, 127  # what slots hold exactly: of 8 bytes with one word and two; of 16
+MOST_LINES = (1 << 31) - 1  # the product with 32 bits of hash stays a positive word
+LOG_ENTRIES = 1024  # of a worker: with them full it comes back
+FIRST_SIDE = 1 << 12  # entries at the side of growth; doubled when they do not suffice
+FILL, FILL_WIDE = 0.8, 0.72  # of the slots, when a table is full: beyond, more and more states are far from home
+LINES_A_CALL = 1 << 20  # of growth, between two looks at signals: a tenth of a second
+STATES_A_CALL = 1 << 17  # of functions over the queue: as long
+MAP_NORESERVE = 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0  # Linux; Python has no name for it
+
+
+class TableFull(Exception):
+    """The table may not grow further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the kernel is compiled for: states of `words` words of which the first `bits` bits are used. With one word at
+    most 60 bits are; states of 61 to 64 bits take two."""
+
+    words: int
+    bits: int
+
+    def __post_init__(self) -> None:
+        assert self.words >= 1 and self.bits <= 64 * self.words
+        assert self.words > 1 or self.bits <= ONE_WORD_BITS, "states of 61 to 64 bits take two words"
+
+    @property
+    def wide(self) -> bool:
+        """Do slots have 16 bytes?"""
+        return self.words > 2 or (self.words == 2 and self.bits > TWO_WORD_BITS)
+
+    @property
+    def exact(self) -> bool:
+        """Are states never mistaken for each other?"""
+        return self.words == 1 or (self.words == 2 and self.bits <= WIDE_BITS)
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """What the kernel is compiled with."""
+        high = max(self.bits - 64, 0) if self.words == 2 else 0
+        bits = 60 if self.words == 1 else 64 + high
+        lost = 0 if self.wide else bits - hashing.SLOT_BITS
+        return {"W": self.words, "WIDE": int(self.wide), "EXACT": int(self.exact), "HIGH_BITS": high, "LOST": lost}
+
+    @property
+    def fewest_lines(self) -> int:
+        """With fewer lines, slots of 8 bytes would not tell all states apart."""
+        return 1 << self.constants["LOST"]
+
+    @property
+    def slots(self) -> int:
+        """Of a line."""
+        return hashing.LINE_WORDS >> self.wide
+
+
+Functions = Mapping[str, Callable[..., int]]
+
+
+def interpreted(shape: Shape) -> Functions:
+    """The kernel under plain Python: the same results, slowly, and one thread only."""
+    return in_python(kernel.ENTRIES, shape.constants)
+
+
+def compiled(shape: Shape, level: Level = "full") -> Functions:
+    """The kernel as machine code, from the cache if it is there. The functions release the interpreter's lock."""
+    from lockverse.jit.lower import lower
+    from lockverse.jit.machine_code import compile
+
+    library = compile(lower(kernel.ENTRIES, shape.constants), level)
+    return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in kernel.ENTRIES}
+
+
+class Region:
+    """Zeroed memory, page by page as it is touched: an address, and its words to read and write from Python."""
+
+    def __init__(self, size: int, huge: bool = False) -> None:
+        size = -(-size // PAGE) * PAGE
+        if hasattr(mmap, "MAP_PRIVATE"):
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+            self._memory = mmap.mmap(-1, size, flags=flags)
+        else:
+            self._memory = mmap.mmap(-1, size)
+        if huge and hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a kernel without huge pages: slower, no more
+                self._memory.madvise(mmap.MADV_HUGEPAGE)
+        self.size = size
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self.words = memoryview(self._memory).cast("q")
+
+    def forget(self, first: int, last: int) -> None:
+        """Give back the whole pages between two offsets, where the system can: what was there is lost."""
+        first, last = -(-first // PAGE) * PAGE, last // PAGE * PAGE
+        if first < last and hasattr(mmap, "MADV_DONTNEED"):
+            self._memory.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+class Table:
+    """A hash table that grows where it is."""
+
+    def __init__(self, shape: Shape, functions: Functions, lines: int, most_lines: int, huge: bool = True) -> None:
+        lines = max(lines, shape.fewest_lines)
+        self.shape, self.lines = shape, lines
+        self.most_lines = min(max(most_lines, lines), MOST_LINES)
+        self.memory = Region((self.most_lines + hashing.FURTHEST) * hashing.LINE, huge)
+        self._grow = functions["grow"]
+        self._growth = Region(hashing.GROWTH_WORDS * WORD)
+        self._side = Region(2 * WORD * FIRST_SIDE)
+
+    @property
+    def limit(self) -> int:
+        """States with which it is full."""
+        return int(self.lines * self.shape.slots * (FILL_WIDE if self.shape.wide else FILL))
+
+    @property
+    def slots(self) -> int:
+        """The numbers that `find` gives are below it."""
+        return (self.lines + hashing.FURTHEST) * self.shape.slots
+
+    def grow(self, lines: int) -> None:
+        """Have at least so many lines: more, if states do not find a place."""
+        while lines > self.lines or self._growth.words[hashing.G_SIDE_USED]:
+            target = max(lines, self.lines + self.lines // 8 + 1) if self._growth.words[hashing.G_SIDE_USED] else lines
+            if target > self.most_lines:
+                raise TableFull
+            self._grow_once(target)
+            self.lines = target
+
+    def _grow_once(self, lines: int) -> None:
+        growth = self._growth.words
+        growth[hashing.G_TABLE] = self.memory.address
+        growth[hashing.G_LINES], growth[hashing.G_NEW_LINES] = self.lines, lines
+        growth[hashing.G_NEXT] = self.lines + hashing.FURTHEST
+        growth[hashing.G_SLICE] = LINES_A_CALL
+        code = hashing.MORE
+        while code in (hashing.MORE, hashing.SIDE_FULL):
+            if code == hashing.SIDE_FULL:
+                larger = Region(2 * self._side.size)
+                ctypes.memmove(larger.address, self._side.address, self._side.size)
+                self._side = larger
+            growth[hashing.G_SIDE] = self._side.address
+            growth[hashing.G_SIDE_SIZE] = self._side.size // (2 * WORD)
+            code = self._grow(self._growth.address)
+
+
+@dataclass(slots=True)
+class Worker:
+    """What one thread works with; the counters are cumulative."""
+
+    block: Region
+    log: Region
+    others: tuple[Region, ...]
+
+    @property
+    def address(self) -> int:
+        """Given to the kernel."""
+        return self.block.address
+
+    @property
+    def pending(self) -> bool:
+        """Is there anything taken and not finished?"""
+        words = self.block.words
+        return words[kernel.P_PENDING] > 0 or words[kernel.P_POSITION] < words[kernel.P_POSITION_END]
+
+    def take_log(self, length: int) -> list[tuple[int, ...]]:
+        """The entries of the log, of so many words each; it is empty then."""
+        used = self.block.words[kernel.P_LOG_USED]
+        self.block.words[kernel.P_LOG_USED] = 0
+        words = self.log.words
+        return [tuple(words[i : i + length]) for i in range(0, used, length)]
+
+
+@dataclass(slots=True)
+class Store:
+    """All states found, the table over them, and the workers. `expand` and `check` are addresses of C functions of the
+    model; `widest` is how many successors an expansion writes at most, `note_words` what it writes to its note."""
+
+    shape: Shape
+    functions: Functions
+    table: Table
+    queue: Region
+    context: Region
+    workers: list[Worker] = field(default_factory=list)
+
+    @classmethod
+    def make(
+        cls, shape: Shape, functions: Functions, expand: int, check: int, *,
+        widest: int, note_words: int, lines: int, most_lines: int, capacity: int, workers: int = 1,
+    ) -> Store:  # fmt: skip
+        """A store without states, and so many workers."""
+        table = Table(shape, functions, lines, most_lines)
+        queue = Region(capacity * shape.words * WORD, huge=True)
+        store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD))
+        words = store.context.words
+        words[kernel.C_QUEUE], words[kernel.C_CAPACITY] = queue.address, capacity
+        words[kernel.C_EXPAND], words[kernel.C_CHECK] = expand, check
+        store.set_table()
+        store.workers += [store._worker(widest, note_words) for _ in range(workers)]
+        return store
+
+    def _worker(self, widest: int, note_words: int) -> Worker:
+        block = Region(kernel.WORKER_WORDS * WORD)
+        out = Region((kernel.BATCH + widest) * self.shape.words * WORD)
+        hashes = Region((kernel.BATCH + widest) * 2 * WORD)
+        note = Region(max(note_words, 1) * WORD)
+        log = Region(LOG_ENTRIES * (self.shape.words + 1) * WORD)
+        words = block.words
+        words[kernel.P_OUT], words[kernel.P_HASHES], words[kernel.P_NOTE] = out.address, hashes.address, note.address
+        words[kernel.P_LOG], words[kernel.P_LOG_SIZE] = log.address, log.size // WORD
+        return Worker(block, log, (out, hashes, note))
+
+    @property
+    def note(self) -> Sequence[memoryview]:
+        """The notes of the workers."""
+        return [worker.others[2].words for worker in self.workers]
+
+    @property
+    def states(self) -> int:
+        """How many there are; between runs, with the holes closed."""
+        return self.context.words[kernel.C_TAIL]
+
+    def set_table(self) -> None:
+        """Tell the kernel where the table is and how long: after each growth."""
+        words = self.context.words
+        words[kernel.C_TABLE], words[kernel.C_LINES] = self.table.memory.address, self.table.lines
+        words[kernel.C_LIMIT] = self.table.limit
+
+    def grow(self, lines: int) -> None:
+        """Have at least so many lines, and the limit that goes with them."""
+        self.table.grow(lines)
+        self.set_table()
+
+    def total(self, counter: int) -> int:
+        """A counter, over all workers."""
+        return sum(worker.block.words[counter] for worker in self.workers)
+
+    def witness(self) -> int:
+        """The properties of which a state was seen, a bit for each."""
+        found = 0
+        for worker in self.workers:
+            found |= worker.block.words[kernel.P_WITNESS]
+        return found >> 1
+
+    def state(self, index: int) -> tuple[int, ...]:
+        """The words of a state, signed."""
+        words = self.shape.words
+        return tuple(self.queue.words[index * words : (index + 1) * words])
+
+    def run(self, worker: int) -> int:
+        """Explore with a worker, in the calling thread: a code of the kernel."""
+        return self.functions["run"](self.context.address, self.workers[worker].address)
+
+    def add(self, state: Sequence[int]) -> int:
+        """Take in a state: 0, or the code of what is in the way; the first worker then has it pending, for `finish`."""
+        given = (ctypes.c_int64 * len(state))(*state)
+        return self.functions["insert_one"](self.context.address, self.workers[0].address, ctypes.addressof(given))
+
+    def finish(self, worker: int = 0) -> int:
+        """Take in what a worker has pending: 0, or the code of what is in the way."""
+        return self.functions["finish"](self.context.address, self.workers[worker].address)
+
+    def slot(self, state: Sequence[int]) -> int:
+        """The slot of a state in the table, or -1."""
+        given = (ctypes.c_int64 * len(state))(*state)
+        return self.functions["find"](self.context.address, ctypes.addressof(given))
+
+    def forget(self, first: int, last: int) -> None:
+        """States of the queue that are not needed any more; the table knows them still."""
+        size = self.shape.words * WORD
+        self.queue.forget(first * size, last * size)
+
+    def ancestors(self, wanted: Sequence[Sequence[int]], first: int, last: int) -> list[int]:
+        """The numbers of the states from `first` up to `last` with a successor among the wanted ones."""
+        lines = max(2 * len(wanted) // self.shape.slots, 1)
+        table = Table(self.shape, self.functions, lines, max(4 * lines, self.shape.fewest_lines), huge=False)
+        words = Region(kernel.CONTEXT_WORDS * WORD)
+        for state in wanted:
+            given = (ctypes.c_int64 * len(state))(*state)
+            words.words[kernel.C_TABLE], words.words[kernel.C_LINES] = table.memory.address, table.lines
+            while self.functions["enter"](words.address, ctypes.addressof(given)) == hashing.NO_ROOM:
+                table.grow(table.lines + table.lines // 8 + 1)
+                words.words[kernel.C_LINES] = table.lines
+        self.context.words[kernel.C_OTHER_TABLE] = table.memory.address
+        self.context.words[kernel.C_OTHER_LINES] = table.lines
+        return self._logged(self.functions["ancestors"], (), first, last)
+
+    def unmarked(self) -> list[int]:
+        """The numbers of the states from which no state is reached in which an execution can end."""
+        marks = Region(self.table.slots)
+        newly = 1
+        while newly:  # mostly two rounds: successors are behind in the queue, but for loops
+            newly = 0
+            for last in range(self.states, 0, -STATES_A_CALL):
+                span = (max(last - STATES_A_CALL, 0), last)
+                newly += self.functions["mark"](self.context.address, self.workers[0].address, marks.address, *span)
+        return self._logged(self.functions["unmarked"], (marks.address,), 0, self.states)
+
+    def _logged(self, function: Callable[..., int], arguments: tuple[int, ...], first: int, last: int) -> list[int]:
+        """The numbers that a function logs, called again where it stops."""
+        found: list[int] = []
+        while first < last:
+            until = min(first + STATES_A_CALL, last)
+            first = function(self.context.address, self.workers[0].address, *arguments, first, until)
+            found += [number for (number,) in self.workers[0].take_log(1)]
+        return found
+
+    def set_level(self, first: int, last: int) -> None:
+        """What is to be expanded."""
+        self.context.words[kernel.C_NEXT], self.context.words[kernel.C_LEVEL_END] = first, last
+
+    def close_holes(self) -> None:
+        """Move states from the end of the queue into the places that workers reserved and did not use: from the last hole
+        to the first, so that what is behind a hole has none."""
+        size = self.shape.words * WORD
+        end = self.states
+        for first, last, worker in sorted(self._holes(), key=lambda hole: -hole[0]):
+            moved = min(last - first, end - last)
+            start = self.queue.address + (end - moved) * size
+            ctypes.memmove(self.queue.address + first * size, start, moved * size)
+            end -= last - first
+            worker.block.words[kernel.P_PLACE] = worker.block.words[kernel.P_PLACE_END] = 0
+        self.context.words[kernel.C_TAIL] = end
+
+    def _holes(self) -> Iterable[tuple[int, int, Worker]]:
+        for worker in self.workers:
+            first, last = worker.block.words[kernel.P_PLACE], worker.block.words[kernel.P_PLACE_END]
+            if first < last:
+                yield first, last, worker

@@ -1,0 +1,98 @@
+"""Can a thread come back to a position with everything as it was? If none can, no execution is endless.
+
+A loop that counts a register up, and never otherwise changes it, makes progress each time round: `for i in range(n)` is
+one. Every other loop with a step in it may come back, as a retry loop does. Leaves out loops that memory makes finite.
+"""
+
+from __future__ import annotations
+
+from lockverse.ir import ops
+from lockverse.ir.ops import Imm, Reg
+from lockverse.ir.program import Code
+
+from .registers import successors, writes
+
+
+def may_repeat(code: Code) -> bool:
+    """Whether some loop of the code, with a step in it, does not count up a register of its own."""
+    return any(_repeats(code, loop) for loop in components(code, set(range(len(code.ops)))))
+
+
+def _repeats(code: Code, loop: set[int]) -> bool:
+    """Whether a loop is left when what counts is taken out of it. Loops inside it are looked at on their own."""
+    if not any(isinstance(code.ops[pc], ops.Step) for pc in loop):
+        return False
+    counting = {pc for pc in loop if _counts(code, loop, pc)}
+    if not counting:
+        return True
+    return any(_repeats(code, inner) for inner in components(code, loop - counting))
+
+
+def _counts(code: Code, loop: set[int], pc: int) -> bool:
+    """Whether the op counts a register up that the loop changes in no other way."""
+    counted = _counted(code, pc)
+    if counted is None:
+        return False
+    return all(counted.number not in writes(code.ops[other]) or _counted(code, other) == counted for other in loop)
+
+
+def _counted(code: Code, pc: int) -> Reg | None:
+    """The register an op counts up: `r = r + 1`, at once or by way of others in the run of ops before it."""
+    written = writes(code.ops[pc])
+    if len(written) != 1:
+        return None
+    register, total = written[0], 0
+    for op in reversed(code.ops[: pc + 1]):
+        if isinstance(op, ops.Jump | ops.Branch | ops.Return):
+            return None
+        if register in writes(op):
+            source, more = _source(op)
+            if source is None:
+                return None
+            register, total = source, total + more
+            if register == written[0]:
+                return Reg(register) if total > 0 else None
+        elif written[0] in writes(op):
+            return None
+    return None
+
+
+def _source(op: ops.Op) -> tuple[int | None, int]:
+    """The register whose value an op passes on, and what it adds."""
+    if isinstance(op, ops.Copy | ops.Narrow) and isinstance(op.src, Reg) and not (isinstance(op, ops.Narrow) and op.type.wraps):
+        return op.src.number, 0
+    if isinstance(op, ops.Binary) and op.op == "add" and isinstance(op.a, Reg) and isinstance(op.b, Imm):
+        return (op.a.number, op.b.value) if op.b.value >= 0 and not getattr(op.type, "wraps", False) else (None, 0)
+    return None, 0
+
+
+def components(code: Code, among: set[int]) -> list[set[int]]:
+    """The loops among these ops: strongly connected components with a cycle in them (Tarjan, SIAM J. Comput. 1, 1972)."""
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    found: list[set[int]] = []
+    for root in sorted(among):
+        work = [(root, iter(successors(code.ops[root], root)))] if root not in number else []
+        if work:
+            number[root] = low[root] = len(number)
+            stack.append(root)
+        while work:
+            pc, rest = work[-1]
+            target = next((one for one in rest if one in among), None)
+            if target is None:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[pc])
+                if low[pc] == number[pc]:
+                    one = set(stack[stack.index(pc) :])
+                    del stack[stack.index(pc) :]
+                    if len(one) > 1 or pc in successors(code.ops[pc], pc):
+                        found.append(one)
+            elif target not in number:
+                number[target] = low[target] = len(number)
+                stack.append(target)
+                work.append((target, iter(successors(code.ops[target], target))))
+            elif target in stack:
+                low[pc] = min(low[pc], number[target])
+    return found

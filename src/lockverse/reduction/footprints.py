@@ -1,0 +1,91 @@
+"""What each step can touch: the cells it loads and stores, from the value sets of its addresses.
+
+A step is its Step op and every op that can run before the next one. Leaves out what follows from it: dependence.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lockverse.codegen.values import Env, Flow, Values, walk
+from lockverse.ir import ops
+from lockverse.ir.ops import Op
+from lockverse.passes.registers import successors
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A load or a store: the op's index, and the cells it can name."""
+
+    pc: int
+    op: ops.Load | ops.Store
+    cells: frozenset[int]
+
+
+@dataclass(slots=True)
+class StepFootprint:
+    """One step of a thread's code. `plain`: nothing but loads, stores, checks and local work, so it can always run and has
+    one outcome. `following` are the steps that can come next."""
+
+    pc: int
+    step: ops.Step
+    accesses: list[Access] = field(default_factory=list)
+    plain: bool = True
+    following: set[int] = field(default_factory=set)
+
+    def cells(self, kind: type[ops.Load] | type[ops.Store] | None = None) -> set[int]:
+        """All cells it can load or store (of that kind only, if given)."""
+        return {cell for one in self.accesses if kind is None or isinstance(one.op, kind) for cell in one.cells}
+
+
+def accesses_of(values: Values, flow: Flow) -> dict[int, Access]:
+    """Every load and store of a code that can be reached, by its index."""
+    found: dict[int, Access] = {}
+
+    def visit(pc: int, op: Op, env: Env) -> None:
+        if isinstance(op, ops.Load | ops.Store):
+            found[pc] = Access(pc, op, values.addresses(op.address, env))
+
+    walk(values, flow, visit)
+    return found
+
+
+def steps_of(values: Values, flow: Flow) -> dict[int, StepFootprint]:
+    """Every step of a thread's code that can be reached, by its position."""
+    accesses = accesses_of(values, flow)
+    return {pc: _step(flow, pc, op, accesses) for pc, op in enumerate(flow.code.ops) if isinstance(op, ops.Step) and pc in flow.entry}
+
+
+def _step(flow: Flow, pc: int, step: ops.Step, accesses: dict[int, Access]) -> StepFootprint:
+    found = StepFootprint(pc, step)
+    seen, waiting = {pc}, [pc]
+    while waiting:
+        here = waiting.pop()
+        op = flow.code.ops[here]
+        if here in accesses:
+            found.accesses.append(accesses[here])
+        found.plain = found.plain and not isinstance(op, ops.Await | ops.Assume | ops.Choose)
+        for target in _possible(flow, here, op):
+            if isinstance(flow.code.ops[target], ops.Step):
+                found.following.add(target)
+            elif target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    found.accesses.sort(key=lambda one: one.pc)
+    return found
+
+
+def _possible(flow: Flow, pc: int, op: Op) -> list[int]:
+    """What can come after an op, blocks no execution reaches aside."""
+    jumps = isinstance(op, ops.Jump | ops.Branch)
+    return [to for to in successors(op, pc) if not jumps or to in flow.entry]
+
+
+def read_by_conditions(values: Values, conditions: Sequence[int]) -> set[int]:
+    """The cells the properties of these indices look at."""
+    found: set[int] = set()
+    for index in conditions:
+        for access in accesses_of(values, values.conditions[index]).values():
+            found |= access.cells
+    return found

@@ -1,0 +1,96 @@
+"""Threads that are interchangeable: the same code, the same arguments, and nobody who tells them apart.
+
+Exchanging two such threads turns an execution into an execution, and leaves every property as it was. So of the states
+that differ only by who is who, one is enough (Ip and Dill, "Better verification through symmetry", Formal Methods in
+System Design 9, 1996; together with ample sets: Emerson, Jha and Peled, TACAS 1997: the plan must treat the threads
+alike, and it does, as it is made from code and cells). Threads are told apart by
+
+- arguments: those that the code changes may differ, as they are part of the state, others may not;
+- the number of the CPU: whoever reads a pid, or has bits by pid (RCU's blockers), forbids it;
+- pointers to tasks outside of locks: a register that keeps one forbids it;
+- properties that look at locks or tasks.
+
+Leaves out objects that are interchangeable (pages of one kind, say), and loops over threads in a fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from lockverse.codegen.layout import Layout
+from lockverse.codegen.plan import Plan
+from lockverse.codegen.symmetry import exchange
+from lockverse.codegen.values import Values
+from lockverse.ir.program import Code, Linked
+from lockverse.passes.registers import writes
+
+from .footprints import accesses_of, read_by_conditions
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+def candidates(linked: Linked) -> Groups:
+    """Threads with the same code and arguments, in groups of two and more."""
+    found: dict[tuple[Code, tuple[int | None, ...]], list[int]] = {}
+    changed: dict[Code, set[int]] = {}
+    for number, (code, thread) in enumerate(zip(linked.codes, linked.program.threads, strict=True)):
+        if code not in changed:
+            changed[code] = {register for op in code.ops for register in writes(op)}
+        fixed = tuple(None if i in changed[code] else value for i, value in enumerate(thread.arguments))
+        found.setdefault((code, fixed), []).append(number)
+    return tuple(tuple(group) for group in found.values() if len(group) > 1)
+
+
+def groups(values: Values, layout: Layout, plan: Plan, among: Groups) -> Groups:
+    """Those of the candidates that nobody tells apart."""
+    if not among or _told_apart(values, layout):
+        return ()
+    found: list[list[int]] = []
+    for group in among:
+        mine = [group[0]]
+        for thread in group[1:]:
+            if _alike(layout, plan, mine[-1], thread):
+                mine.append(thread)
+        found.append(mine)
+    kept = tuple(tuple(mine) for mine in found if len(mine) > 1)
+    return kept if all(_alike(layout, plan, a, b) for mine in kept for a, b in pairwise(mine)) else ()
+
+
+def _alike(layout: Layout, plan: Plan, a: int, b: int) -> bool:
+    return exchange(layout, a, b) is not None and plan.going_on.get(a) == plan.going_on.get(b)
+
+
+def _told_apart(values: Values, layout: Layout) -> bool:
+    """Whether anything looks at which thread is which."""
+    program = values.linked.program
+    struct = program.structs["task_struct"]
+    offsets = {field.name: field.offset for field in struct.fields}
+    tasks = [thread.task for thread in program.threads]
+    own = {task + offset for task in tasks for offset in range(struct.size)}
+    pids = {task + offsets["pid"] for task in tasks}
+    blockers = [layout.cells[task + offsets["rcu_blockers"]] for task in tasks]
+    if any(one is not None for one in blockers):
+        return True
+    if read_by_conditions(values, range(len(values.conditions))) & (own | set(program.locks)):
+        return True
+    if any(access.cells & pids for flow in values.flows for access in accesses_of(values, flow).values()):
+        return True
+    return _keeps_tasks(values, own)
+
+
+def _keeps_tasks(values: Values, own: set[int]) -> bool:
+    """Whether a register that is kept between steps can name several tasks' cells."""
+    for flow in values.flows:
+        for pc, env in flow.entry.items():
+            for number in flow.code.keep[pc]:
+                known = env[number]
+                if known is not None and len(known) > 1 and known & own:
+                    return True
+    return False
+
+
+def together(values_of: Linked, among: Groups) -> Sequence[frozenset[int]]:
+    """For each thread, the threads whose arguments it may have: its group's, or its own."""
+    mine = {thread: frozenset(group) for group in among for thread in group}
+    return [mine.get(thread, frozenset((thread,))) for thread in range(len(values_of.codes))]
