@@ -21,7 +21,7 @@ from lockverse.codegen.model import make_model
 from lockverse.codegen.plan import NO_PLAN, Plan
 from lockverse.codegen.values import Unsupported, Values
 from lockverse.explore.bounds import Bounds
-from lockverse.explore.native import BROKEN_RULE, Compiled, NativeSearch, Void, shape_of
+from lockverse.explore.native import BROKEN_RULE, TAKEN_TWICE, Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.observer import Observer
 from lockverse.explore.search import Failing, Progress, Result, explore
 from lockverse.explore.shortest import Schedule, switches
@@ -32,11 +32,12 @@ from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Faulted, Moved, Outcome
 from lockverse.passes.keep import without_dead
 from lockverse.passes.progress import may_repeat
+from lockverse.passes.specialise import specialise
 from lockverse.reduction import REDUCTIONS
 from lockverse.reduction.follow import Follower
 from lockverse.reduction.fusion import plan
 from lockverse.reduction.sample import sample
-from lockverse.reduction.symmetry import Groups, candidates, groups, together
+from lockverse.reduction.symmetry import Groups, candidates, differing, groups, together
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
 RACE_STATES: Final = 20_000_000  # looked through for the shortest race of what a reduced search found broken
@@ -85,6 +86,7 @@ class _Native:
     options: Options
     guesses: Guesses = field(default_factory=Guesses)
     protected: dict[int, int] = field(default_factory=dict)
+    whole: frozenset[int] = frozenset()  # locks whose owners have to be in the state
     began: float = field(default_factory=time.monotonic)
 
     def search(self) -> Result:
@@ -114,8 +116,9 @@ class _Native:
 
     def _run(self, linked: Linked, reductions: tuple[str, ...], bounds: Bounds) -> tuple[Result, Compiled, Follower]:
         """Search in machine code, beginning again with better guesses as long as one fails."""
-        machine = Interpreter(linked, bounds.ops)
         alike = candidates(linked) if "symmetry" in reductions else ()
+        linked = specialise(linked, differing(linked, alike))
+        machine = Interpreter(linked, bounds.ops)
         values = Values(linked, together(linked, alike))
         spent = 0.0
         for _ in range(RESTARTS):
@@ -136,13 +139,16 @@ class _Native:
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began = time.monotonic()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike))
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
         repeats = self.options.spinning and any(may_repeat(code) for code in dict.fromkeys(linked.codes))
         return Compiled(model, library, functions, time.monotonic() - began, repeats)
 
     def _mend(self, made: Compiled, problem: Void) -> None:
+        if problem.guard == TAKEN_TWICE:
+            self.whole |= {problem.value}
+            return
         if problem.guard == BROKEN_RULE:
             del self.protected[problem.value]
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from .encoding import Encoding, Linear, Listed, OrNull
+from .encoding import Encoding, HeldBit, Linear, Listed, OrNull
 from .layout import Field, Layout, Place
 from .text import Tables, Writer, literal
 
@@ -114,6 +114,8 @@ class Access:
                 scaled = self.out.binary("mul", code, str(encoding.stride))
                 value = self.out.binary("add", scaled, literal(encoding.low - encoding.stride))
                 return self.out.select(self.out.compare("eq", code, "0"), "0", value)
+            case HeldBit():
+                return code
             case Listed():
                 values = encoding.values
                 return self.out.element(self.tables.name("i64", [int(literal(one)) for one in values]), code, "i64", len(values))
@@ -130,6 +132,8 @@ class Access:
             case OrNull():
                 code = self.out.binary("add", self._code(value, encoding.low, encoding.stride), "1")
                 return self.out.select(self.out.compare("eq", value, "0"), "0", code)
+            case HeldBit():
+                return self.out.cast("zext", self.out.compare("ne", value, "0"), "i1", "i64")
             case Listed():
                 return self._number(value, encoding.values)
 

@@ -77,7 +77,25 @@ class Listed:
         return self.values[code]
 
 
-Encoding = Linear | OrNull | Listed
+@dataclass(frozen=True, slots=True)
+class HeldBit:
+    """The owner of a lock, of which a state says only whether there is one: holding.py knows who it is."""
+
+    @property
+    def bits(self) -> int:
+        """How many bits a code takes."""
+        return 1
+
+    def encode(self, value: int) -> int | None:
+        """1 if somebody holds the lock."""
+        return int(value != 0)
+
+    def decode(self, code: int) -> int:
+        """The code: the owner follows from where the threads stand."""
+        return code
+
+
+Encoding = Linear | OrNull | Listed | HeldBit
 
 
 def of_set(values: frozenset[int]) -> Encoding:

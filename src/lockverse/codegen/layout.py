@@ -20,7 +20,8 @@ from lockverse.ir import ops
 from lockverse.ir.program import Code, Linked
 from lockverse.ir.types import Int
 
-from .encoding import Encoding, of_range, of_set
+from .encoding import Encoding, HeldBit, of_range, of_set
+from .holding import Holding, holding
 from .same import Derived, derived
 from .values import ANY, Env, Flow, Unsupported, Values, walk
 
@@ -114,6 +115,7 @@ class Layout:
     initial: tuple[int, ...]
     threads: tuple[ThreadLayout, ...]
     guards: tuple[tuple[Key, Int], ...]
+    holding: Holding
 
     def encode(self, state: MachineState) -> tuple[int, ...] | int:
         """The words of a state; or the index of the guard that has no room for it."""
@@ -133,8 +135,12 @@ class Layout:
 
     def decode(self, words: Sequence[int]) -> MachineState:
         """The state of these words."""
-        memory = tuple(known if cell is None else _get(words, cell) for cell, known in zip(self.cells, self.initial, strict=True))
-        return memory, tuple(self._thread(words, number) for number in range(len(self.threads)))
+        memory = [known if cell is None else _get(words, cell) for cell, known in zip(self.cells, self.initial, strict=True)]
+        threads = tuple(self._thread(words, number) for number in range(len(self.threads)))
+        for lock in self.holding.locks:
+            holder = self.holding.holder(lock, [pc for pc, _ in threads]) if memory[lock] else None
+            memory[lock] = 0 if holder is None else self.linked.program.threads[holder].task
+        return tuple(memory), threads
 
     def _thread(self, words: Sequence[int], number: int) -> tuple[int, tuple[int, ...]]:
         layout = self.threads[number]
@@ -182,8 +188,8 @@ class _Item:
 
 
 class _Planner:
-    def __init__(self, linked: Linked, values: Values, guesses: Guesses) -> None:
-        self.linked, self.values, self.guesses = linked, values, guesses
+    def __init__(self, linked: Linked, values: Values, guesses: Guesses, holding: Holding) -> None:
+        self.linked, self.values, self.guesses, self.holding = linked, values, guesses, holding
         self.guards: list[tuple[Key, Int]] = []
         self._index: dict[Key, int] = {}
         self.items: list[_Item] = []
@@ -203,6 +209,11 @@ class _Planner:
         for group in _groups(self.values):
             sets = [self.values.cells[address] for address in group]
             if len(group) == 1 and sets[0] is not ANY and len(sets[0]) == 1:
+                continue
+            if group[0] in self.holding.locks:
+                item = _Item(HeldBit().bits)
+                self.items.append(item)
+                found[group[0]] = (HeldBit(), -1, item)
                 continue
             known = None if any(one is ANY for one in sets) else frozenset().union(*(one for one in sets if one is not ANY))
             if known is not None:
@@ -277,9 +288,12 @@ class _Thread:
         return found
 
 
-def make_layout(linked: Linked, values: Values, guesses: Guesses) -> Layout:
-    """Lay out the states of a program. Raises Unsupported for what cannot be laid out."""
-    planner = _Planner(linked, values, guesses)
+def make_layout(linked: Linked, values: Values, guesses: Guesses, without: frozenset[int] = frozenset()) -> Layout:
+    """Lay out the states of a program. Locks in `without` have their owners in the state whatever holding.py says. Raises
+    Unsupported for what cannot be laid out."""
+    known = holding(values, without)
+    known.locks = {lock for lock in known.locks if values.cells[lock] is ANY or len(values.cells[lock] or ()) > 1}
+    planner = _Planner(linked, values, guesses, known)
     cells = planner.cells()
     threads = [planner.thread(flow) for flow in values.flows]
     words, bits = _assign(planner.items)
@@ -289,6 +303,7 @@ def make_layout(linked: Linked, values: Values, guesses: Guesses) -> Layout:
         tuple(cell.initial for cell in linked.program.cells),
         tuple(_thread_layout(one) for one in threads),
         tuple(planner.guards),
+        known,
     )  # fmt: skip
 
 

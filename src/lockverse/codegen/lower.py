@@ -29,6 +29,8 @@ MOVED, MOVES, WAITING, FLAGS, RESTING = range(5)
 ACCUMULATORS: Final = 5
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
 FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG = (1 << bit for bit in range(6))
+SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
+TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
 
 
@@ -167,31 +169,61 @@ class Function:
         cells = sorted(self.context.values.addresses(op.address, env))
         if cells:
             self._keep_rule(self.operand(op.address, env), cells)
+            if cells[0] in self.layout.holding.locks and self.flow.thread >= 0:
+                self._set(op.dst, self._owner(cells[0]))
+                return
             self._set(op.dst, self.access.read_at(self.operand(op.address, env), cells))
 
     def _store(self, op: ops.Store, env: Env) -> None:
         cells = sorted(self.context.values.addresses(op.address, env))
         if any(self.layout.cells[cell] is not None for cell in cells):
             self._keep_rule(self.operand(op.address, env), cells)
+            if cells[0] in self.layout.holding.locks:
+                self._take_or_give(cells[0], self.operand(op.src, env))
+                return
             self.access.write_at(self.operand(op.address, env), cells, self.operand(op.src, env), "unfit")
 
     # Locks that a plan leans on
 
-    def holds(self, lock: int) -> str:
-        """An i1: this thread holds the lock at that address."""
+    def _owner(self, lock: int) -> str:
+        """The owner of a lock of which the state has one bit: this thread, somebody else, or nobody."""
+        if self._held(lock):
+            return str(self.layout.linked.program.threads[self.flow.thread].task)
+        cell = self.layout.cells[lock]
+        assert cell is not None
+        return self.out.select(self.out.compare("ne", self.access.bits(cell.place), "0"), str(SOMEBODY), "0")
+
+    def _held(self, lock: int, pc: int | None = None) -> bool:
+        """Whether this thread holds such a lock where it is."""
+        return lock in self.layout.holding.held[self.flow.thread].get(self._at if pc is None else pc, ())
+
+    def _take_or_give(self, lock: int, owner: str) -> None:
+        """Change that bit. A lock that is taken while held belies what its holder was concluded from."""
+        cell = self.layout.cells[lock]
+        assert cell is not None
+        if owner != "0":
+            self.out.store(str(TAKEN_TWICE), "%noted0")
+            self.out.store(str(lock), "%noted1")
+            self.out.unless(self.out.compare("eq", self.access.bits(cell.place), "0"), "unfit")
+        self.access.put(cell.place.word, literal(~cell.place.mask), literal(0 if owner == "0" else cell.place.mask))
+
+    def holds(self, lock: int, pc: int | None = None) -> str:
+        """An i1: this thread holds the lock at that address, where it is or before the op at `pc`."""
+        if lock in self.layout.holding.locks:
+            return "true" if self._held(lock, pc) else "false"
         task = self.layout.linked.program.threads[self.flow.thread].task
         return self.out.compare("eq", self.access.read_at("0", [lock]), str(task))
 
-    def held_for(self, address: str, locks: Mapping[int, int]) -> str:
+    def held_for(self, address: str, locks: Mapping[int, int], pc: int | None = None) -> str:
         """An i1: the lock that belongs to the cell at `address` is held, or it has none."""
         if not any(locks.values()):
             return "true"
         if len(set(locks.values())) == 1:
-            return self.holds(next(iter(locks.values())))
+            return self.holds(next(iter(locks.values())), pc)
         found = "false"
         for cell, lock in locks.items():
             here = self.out.compare("eq", address, str(cell))
-            held = "true" if lock == FREE else self.holds(lock)
+            held = "true" if lock == FREE else self.holds(lock, pc)
             found = self.out.binary("or", found, self.out.binary("and", here, held, "i1"), "i1")
         return found
 
@@ -246,7 +278,9 @@ class Function:
         task = program.threads[self.flow.thread].task
         for lock in program.locks:
             known = self.context.values.cells[lock]
-            if known is ANY or task in known:
+            if lock in self.layout.holding.locks:
+                self.out.unless("false" if self._held(lock) else "true", "fault")
+            elif known is ANY or task in known:
                 self.out.unless(self.out.compare("ne", self.access.read_at("0", [lock]), str(task)), "fault")
         nesting = _nesting(program.structs.values())
         if nesting is not None and self.context.values.cells[task + nesting] != frozenset((0,)):
@@ -338,10 +372,10 @@ class ThreadFunction(Function):
         for need in needs:
             if need.address is None:
                 for lock in sorted(set(need.locks.values()) - {FREE}):
-                    met = self.out.binary("and", met, self.holds(lock), "i1")
+                    met = self.out.binary("and", met, self.holds(lock, pc), "i1")
             else:
                 address = self.operand(need.address, self.flow.entry[pc])
-                met = self.out.binary("and", met, self.held_for(address, need.locks), "i1")
+                met = self.out.binary("and", met, self.held_for(address, need.locks, pc), "i1")
         stay = self.out.fresh()[1:]
         self.out.branch(met, f"op{pc}", stay)
         self.out.label(stay)

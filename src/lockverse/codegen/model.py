@@ -65,9 +65,13 @@ class Model:
     ops: int
 
 
-def make_model(linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *, stepping: bool = False) -> Model:
-    """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. Raises Unsupported for code this back end does not lower."""
-    layout = make_layout(linked, values, guesses)
+def make_model(
+    linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *,
+    without: frozenset[int] = frozenset(), stepping: bool = False,
+) -> Model:  # fmt: skip
+    """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
+    make_layout. Raises Unsupported for code this back end does not lower."""
+    layout = make_layout(linked, values, guesses, without)
     context = Context(layout, values, Tables(), rounds, plan)
     size = sum(len(code.ops) for code in linked.codes)
     threads = [ThreadFunction(context, flow).text() for flow in values.flows]

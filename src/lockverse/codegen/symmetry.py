@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .encoding import HeldBit
 from .layout import Layout, Place
 from .text import Writer, literal
 
@@ -54,7 +55,7 @@ def exchange(layout: Layout, a: int, b: int) -> Exchange | None:
     owners = []
     for lock in program.locks:
         cell = layout.cells[lock]
-        if cell is not None:
+        if cell is not None and not isinstance(cell.encoding, HeldBit):
             codes = [cell.encoding.encode(program.threads[thread].task) for thread in (a, b)]
             if (codes[0] is None) != (codes[1] is None):
                 return None

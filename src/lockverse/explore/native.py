@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import BROKEN_RULE
+from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.reason import Reason
@@ -43,7 +43,7 @@ KEPT_BYTES: Final = 64 << 20  # of states already expanded that are kept in memo
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
 NOTE_WORDS: Final = 2
-__all__ = ["BROKEN_RULE", "Compiled", "NativeSearch", "Void", "shape_of"]
+__all__ = ["BROKEN_RULE", "TAKEN_TWICE", "Compiled", "NativeSearch", "Void", "shape_of"]
 
 
 @dataclass(slots=True)

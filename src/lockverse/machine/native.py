@@ -14,7 +14,18 @@ from dataclasses import replace
 from typing import Final
 
 from lockverse.codegen.layout import FINISHED, Guesses, Layout, MachineState, observe
-from lockverse.codegen.lower import ACCUMULATORS, BLOCKED, FAULT, FLAGS, LAYOUT, MOVED, PRUNED, TOO_LONG, WAITING
+from lockverse.codegen.lower import (
+    ACCUMULATORS,
+    BLOCKED,
+    FAULT,
+    FLAGS,
+    LAYOUT,
+    MOVED,
+    PRUNED,
+    TAKEN_TWICE,
+    TOO_LONG,
+    WAITING,
+)
 from lockverse.codegen.model import make_model
 from lockverse.codegen.values import Values
 from lockverse.ir import ops
@@ -43,10 +54,11 @@ class NativeMachine:
         self._values = Values(linked)
         self._guesses = Guesses()
         self._rounds = ops_in_a_step
+        self._without: frozenset[int] = frozenset()
         self._build()
 
     def _build(self) -> None:
-        model = make_model(self._linked, self._values, self._guesses, self._rounds, stepping=True)
+        model = make_model(self._linked, self._values, self._guesses, self._rounds, without=self._without, stepping=True)
         self.layout: Layout = model.layout
         self.library: Library = compile(model.text, "quick")
         word = ctypes.c_int64
@@ -126,6 +138,10 @@ class NativeMachine:
         return (ctypes.c_uint64 * len(packed))(*packed)
 
     def _widen(self, guard: int, value: int) -> None:
+        if guard == TAKEN_TWICE:
+            self._without |= {value}
+            self._build()
+            return
         key, kind = self.layout.guards[guard]
         self._guesses.widen(key, value & (1 << 64) - 1 if not kind.signed else value, kind)
         self._build()

@@ -94,3 +94,13 @@ def together(values_of: Linked, among: Groups) -> Sequence[frozenset[int]]:
     """For each thread, the threads whose arguments it may have: its group's, or its own."""
     mine = {thread: frozenset(group) for group in among for thread in group}
     return [mine.get(thread, frozenset((thread,))) for thread in range(len(values_of.codes))]
+
+
+def differing(linked: Linked, among: Groups) -> dict[int, frozenset[int]]:
+    """For each thread of a group, the arguments in which its members differ."""
+    found: dict[int, frozenset[int]] = {}
+    for group in among:
+        several = [linked.program.threads[thread].arguments for thread in group]
+        unlike = frozenset(i for i, values in enumerate(zip(*several, strict=True)) if len(set(values)) > 1)
+        found.update(dict.fromkeys(group, unlike))
+    return found
