@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lockverse.ir import ops
-from lockverse.ir.ops import Op
 from lockverse.passes.registers import successors
 
-from .values import ANY, Env, Flow, Values, block_ends, value_of, walk
+from .values import Flow, Values, block_ends
 
 Held: TypeAlias = frozenset[int]
 
@@ -39,7 +38,7 @@ def holding(values: Values, without: frozenset[int]) -> Holding:
     """What is known of a program's locks; those in `without` are left out."""
     found = Holding(set(values.linked.program.locks) - without)
     for flow in values.conditions:
-        found.locks -= _touched(values, flow)
+        found.locks.difference_update(*(one.cells for one in values.facts(flow).accesses.values()))
     stores = [_stores(values, flow, found) for flow in values.flows]
     for flow, mine in zip(values.flows, stores, strict=True):
         found.held.append(_held(flow, mine, found))
@@ -50,41 +49,20 @@ def holding(values: Values, without: frozenset[int]) -> Holding:
     return found
 
 
-def _touched(values: Values, flow: Flow) -> set[int]:
-    found: set[int] = set()
-
-    def visit(_pc: int, op: Op, env: Env) -> None:
-        if isinstance(op, ops.Load | ops.Store):
-            found.update(values.addresses(op.address, env))
-
-    walk(values, flow, visit)
-    return found
-
-
 def _stores(values: Values, flow: Flow, found: Holding) -> dict[int, tuple[int, bool]]:
     """By op: the lock that is taken or given back there. Locks that are accessed in any other way are left out."""
     task = values.linked.program.threads[flow.thread].task
     kept = {number for registers in flow.code.keep for number in registers}
     mine: dict[int, tuple[int, bool]] = {}
-
-    def visit(pc: int, op: Op, env: Env) -> None:
-        if not isinstance(op, ops.Load | ops.Store):
-            return
-        cells = values.addresses(op.address, env)
-        if isinstance(op, ops.Load):
-            if len(cells) > 1 or op.dst.number in kept:
-                found.locks.difference_update(cells)
-            return
-        stored = value_of(op.src, env)
-        if len(cells) == 1 and stored in (frozenset((task,)), frozenset((0,))):
-            (lock,) = cells
-            if lock in found.locks and stored is not ANY:
-                mine[pc] = (lock, task in stored)
+    for pc, one in values.facts(flow).accesses.items():
+        if isinstance(one.op, ops.Load):
+            if len(one.cells) > 1 or one.op.dst.number in kept:
+                found.locks.difference_update(one.cells)
+        elif len(one.cells) == 1 and one.stored in (frozenset((task,)), frozenset((0,))):
+            mine[pc] = (next(iter(one.cells)), one.stored == frozenset((task,)))
         else:
-            found.locks.difference_update(cells)
-
-    walk(values, flow, visit)
-    return mine
+            found.locks.difference_update(one.cells)
+    return {pc: (lock, taken) for pc, (lock, taken) in mine.items() if lock in found.locks}
 
 
 def _held(flow: Flow, stores: dict[int, tuple[int, bool]], found: Holding) -> dict[int, Held]:

@@ -23,7 +23,7 @@ from lockverse.ir.types import Int
 from .encoding import Encoding, HeldBit, of_range, of_set
 from .holding import Holding, holding
 from .same import Derived, derived
-from .values import ANY, Env, Flow, Unsupported, Values, walk
+from .values import ANY, Flow, Unsupported, Values
 
 FINISHED: Final = -1  # a position: the thread has come to its end
 WORD: Final = 64
@@ -374,16 +374,8 @@ def _groups(values: Values) -> list[list[int]]:
 
 def accesses(values: Values) -> Iterable[frozenset[int]]:
     """For each load and store that can name several cells, those cells."""
-    found: set[frozenset[int]] = set()
-
-    def visit(_pc: int, op: ops.Op, env: Env) -> None:
-        if isinstance(op, ops.Load | ops.Store):
-            addresses = values.addresses(op.address, env)
-            if len(addresses) > 1:
-                found.add(addresses)
-
-    for flow in [*values.flows, *values.conditions]:
-        walk(values, flow, visit)
+    flows = [*values.flows, *values.conditions]
+    found = {one.cells for flow in flows for one in values.facts(flow).accesses.values() if len(one.cells) > 1}
     return sorted(found, key=sorted)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int, Struct
+from lockverse.passes.progress import repeating
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -28,7 +29,7 @@ from .values import ANY, Env, Flow, Values, block_ends, value_of
 MOVED, MOVES, WAITING, FLAGS, RESTING = range(5)
 ACCUMULATORS: Final = 5
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
-FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG = (1 << bit for bit in range(6))
+FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
 TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
@@ -56,6 +57,7 @@ class Function:
         self.access = Access(self.out, self.layout, context.tables, self.words)
         self.arithmetic = Arithmetic(self.out, lambda condition: self.out.unless(condition, "fault"))
         self._ends = block_ends(self.code)
+        self._repeating = repeating(self.code) if flow.thread >= 0 else frozenset()
 
     # The parts every function has
 
@@ -254,10 +256,16 @@ class Function:
 
     def _round(self, target: int) -> None:
         """A loop inside a step may not go round for ever: every such loop has a jump backwards."""
+        if (self._at, target) in self._repeating:
+            self._count(FLAGS, REPEATED, "or")
         if target <= self._at and not isinstance(self.code.ops[target], ops.Step):
             rounds = self.out.binary("add", self.out.load("%rounds"), "1")
             self.out.store(rounds, "%rounds")
             self.out.unless(self.out.compare("ult", rounds, str(self.context.rounds)), "toolong")
+
+    def _count(self, which: int, amount: int, op: str = "add") -> None:
+        pointer = self.out.let(f"getelementptr i64, ptr %acc, i64 {which}")
+        self.out.store(self.out.binary(op, self.out.load(pointer), str(amount)), pointer)
 
     def _branch(self, op: ops.Branch, env: Env) -> None:
         condition = self._truth(op.condition, env)
@@ -393,10 +401,6 @@ class ThreadFunction(Function):
         if place.bits:
             moved = self.out.binary("shl", code, str(place.shift)) if place.shift else code
             self.out.store(self.out.binary("or", self.out.load(self.words[place.word]), moved), self.words[place.word])
-
-    def _count(self, which: int, amount: int, op: str = "add") -> None:
-        pointer = self.out.let(f"getelementptr i64, ptr %acc, i64 {which}")
-        self.out.store(self.out.binary(op, self.out.load(pointer), str(amount)), pointer)
 
     def _exits(self) -> None:
         mine = self.layout.threads[self.flow.thread]

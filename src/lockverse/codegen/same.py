@@ -11,6 +11,7 @@ Leaves out relations that are not linear, and those between registers that no co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 from lockverse.ir import ops
@@ -18,11 +19,11 @@ from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import Bool, Int
 from lockverse.passes.registers import successors, writes
 
-from .values import ANY, Env, Flow, Values, block_ends, value_of, walk
+from .values import Flow, Values, block_ends
 
 Root: TypeAlias = tuple[str, int, int]  # what kind of place, where, and which register
 Entry: TypeAlias = tuple[Root, int, int]  # a root, scale and offset
-Constants: TypeAlias = dict[int, dict[int, int]]  # by op: the registers it reads that have one known value
+_NOTHING: Entry = (("nothing", 0, 0), 1, 0)  # of a register that is not kept before a step: nobody reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Derived:
 def derived(values: Values, flow: Flow) -> dict[int, tuple[Derived, ...]]:
     """For each op a thread can stand before: the kept registers that follow from another kept one, which is none of them."""
     found: dict[int, tuple[Derived, ...]] = {}
-    entries = _entries(flow, _constants(values, flow))
+    entries = _entries(flow, values.facts(flow).bases)
     for pc, op in enumerate(flow.code.ops):
         if isinstance(op, ops.Step) and pc in entries:
             by_root: dict[Root, list[tuple[int, int, int]]] = {}
@@ -60,33 +61,27 @@ def _follow(several: list[tuple[int, int, int]]) -> list[Derived]:
     return found
 
 
-def _constants(values: Values, flow: Flow) -> Constants:
-    found: Constants = {}
-
-    def visit(pc: int, op: Op, env: Env) -> None:
-        if isinstance(op, ops.Element) and isinstance(op.base, Reg):
-            known = value_of(op.base, env)
-            if known is not ANY and len(known) == 1:
-                found[pc] = {op.base.number: next(iter(known))}
-
-    walk(values, flow, visit)
-    return found
-
-
-def _entries(flow: Flow, constants: Constants) -> dict[int, list[Entry]]:
+def _entries(flow: Flow, bases: dict[int, int]) -> dict[int, list[Entry]]:
     """The relations on entry to each block; every Step begins one."""
     code = flow.code
     ends = block_ends(code)
     known: dict[int, list[Entry]] = {0: [(("start", 0, number), 1, 0) for number in range(len(code.registers))]}
-    waiting = [0]
+    waiting = [0]  # a heap: code runs downwards, so taking the first gathers most of what meets before going on
     while waiting:
-        start = waiting.pop()
+        start = heappop(waiting)
         env = list(known[start])
+        present = {root for root, _, _ in env}
         for pc in range(start, ends[start]):
-            _transfer(flow, code.ops[pc], pc, env, constants.get(pc, {}))
+            _transfer(flow, code.ops[pc], pc, env, bases, present)
         for target in successors(code.ops[ends[start] - 1], ends[start] - 1):
-            if target in flow.entry and _join(known, target, env) and target not in waiting:
-                waiting.append(target)
+            if target not in flow.entry:
+                continue
+            arriving = env
+            if isinstance(code.ops[target], ops.Step):
+                kept = set(code.keep[target])
+                arriving = [entry if number in kept else _NOTHING for number, entry in enumerate(env)]
+            if _join(known, target, arriving) and target not in waiting:
+                heappush(waiting, target)
     return known
 
 
@@ -99,10 +94,12 @@ def _join(known: dict[int, list[Entry]], target: int, arriving: list[Entry]) -> 
     if target not in known:
         known[target] = list(arriving)
         return True
+    if known[target] == arriving:
+        return False
     first: dict[tuple[object, ...], int] = {}
     met: list[Entry] = []
     for number, (old, new) in enumerate(zip(known[target], arriving, strict=True)):
-        if old == new and not _met_here(old, target):
+        if old == new and (old is _NOTHING or not _met_here(old, target)):
             met.append(old)
             continue
         key = (old[0], new[0], old[1:] == new[1:] or (old[1:], new[1:]))
@@ -123,25 +120,28 @@ def _met_here(entry: Entry, target: int) -> bool:
     return entry[0][0] == "meet" and entry[0][1] == target
 
 
-def _transfer(flow: Flow, op: Op, pc: int, env: list[Entry], constants: dict[int, int]) -> None:
+def _transfer(flow: Flow, op: Op, pc: int, env: list[Entry], bases: dict[int, int], present: set[Root]) -> None:
+    """The effect of an op; `present` are the roots that may be in `env`."""
     for number in writes(op):
-        env[number] = _made(flow, op, pc, env, number, constants)
+        made = env[number] = _made(flow, op, pc, env, number, bases)
         mine = ("op", pc, number)
-        for other, (root, _, _) in enumerate(env):
-            if root == mine and other != number:
-                env[other] = (("old", pc, other), 1, 0)
+        if mine in present:
+            for other, (root, _, _) in enumerate(env):
+                if root == mine and other != number:
+                    env[other] = (("old", pc, other), 1, 0)
+        present.add(made[0])
 
 
-def _made(flow: Flow, op: Op, pc: int, env: list[Entry], number: int, constants: dict[int, int]) -> Entry:
-    linear = _linear(flow, op, constants)
+def _made(flow: Flow, op: Op, pc: int, env: list[Entry], number: int, bases: dict[int, int]) -> Entry:
+    linear = _linear(flow, op, bases.get(pc))
     if linear is None or not isinstance(linear[0], Reg):
         return ("op", pc, number), 1, 0
     root, inner, at = env[linear[0].number]
     return root, linear[1] * inner, linear[1] * at + linear[2]
 
 
-def _linear(flow: Flow, op: Op, constants: dict[int, int]) -> tuple[Value, int, int] | None:
-    """What an op makes, as scale * operand + offset, if it is that."""
+def _linear(flow: Flow, op: Op, base: int | None) -> tuple[Value, int, int] | None:
+    """What an op makes, as scale * operand + offset, if it is that. `base` is that of an Element, if it is one object."""
     match op:
         case ops.Copy():
             return op.src, 1, 0
@@ -149,8 +149,8 @@ def _linear(flow: Flow, op: Op, constants: dict[int, int]) -> tuple[Value, int, 
             return op.src, 1, 0
         case ops.Field():
             return op.base, 1, op.offset
-        case ops.Element() if isinstance(op.base, Reg) and op.base.number in constants:
-            return op.index, op.stride, constants[op.base.number]
+        case ops.Element() if base is not None:
+            return op.index, op.stride, base
         case ops.Unary(op="not") if isinstance(op.a, Reg) and isinstance(flow.code.registers[op.a.number].type, Bool):
             return op.a, -1, 1
         case ops.Binary(op="add" | "sub") if isinstance(op.b, Imm) and isinstance(op.type, Int) and not op.type.wraps:

@@ -12,7 +12,8 @@ Leaves out ranges of integers that are counted up and down: those are ANY here, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 from lockverse.ir import ops
@@ -45,6 +46,24 @@ class Flow:
     code: Code
     thread: int  # -1 for a property
     entry: dict[int, Env]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A load or a store: the op's index, the cells it can name, and what it can store (of a load, nothing is known)."""
+
+    pc: int
+    op: ops.Load | ops.Store
+    cells: frozenset[int]
+    stored: Set = ANY
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known at the ops of a code that can be reached: its accesses, and the bases of Elements that are one object."""
+
+    accesses: dict[int, Access] = field(default_factory=dict)
+    bases: dict[int, int] = field(default_factory=dict)
 
 
 def universe(program: Program) -> dict[StructRef | Array, frozenset[int]]:
@@ -95,6 +114,8 @@ class Values:
         self.cells: list[Set] = [frozenset((cell.initial,)) for cell in linked.program.cells]
         self.flows = [Flow(code, thread, {}) for thread, code in enumerate(linked.codes)]
         self.conditions = [Flow(code, -1, {}) for code in linked.conditions]
+        self._facts: dict[int, Facts] = {}
+        self._blocks: dict[int, dict[int, int]] = {}
         self._growths = [0] * len(self.cells)
         self._changed = True
         while self._changed:
@@ -106,16 +127,22 @@ class Values:
 
     # One code
 
+    def ends(self, code: Code) -> dict[int, int]:
+        """For the first op of each block, where it ends."""
+        if id(code) not in self._blocks:
+            self._blocks[id(code)] = block_ends(code)
+        return self._blocks[id(code)]
+
     def _run(self, flow: Flow) -> None:
-        following = block_ends(flow.code)
+        following = self.ends(flow.code)
         flow.entry = {0: self._initial(flow)}
-        waiting = [0]
+        waiting = [0]  # a heap: code runs downwards, so taking the first gathers most of what meets before going on
         while waiting:
-            start = waiting.pop()
+            start = heappop(waiting)
             env = list(flow.entry[start])
             for target, arriving in self.block(flow, start, following[start], env):
                 if self._join(flow, target, arriving) and target not in waiting:
-                    waiting.append(target)
+                    heappush(waiting, target)
 
     def _initial(self, flow: Flow) -> Env:
         env: Env = [ZERO] * len(flow.code.registers)
@@ -166,6 +193,26 @@ class Values:
         if isinstance(kind, Enum):
             return frozenset(range(len(kind.members)))
         return self._universe.get(kind.target, ZERO) if isinstance(kind, Ptr) else ANY
+
+    def facts(self, flow: Flow) -> Facts:
+        """What is known at each op, once all sets are."""
+        key = id(flow)
+        if key not in self._facts:
+            found = self._facts[key] = Facts()
+
+            def visit(pc: int, op: Op, env: Env) -> None:
+                if isinstance(op, ops.Load | ops.Store):
+                    stored = value_of(op.src, env) if isinstance(op, ops.Store) else ANY
+                    found.accesses[pc] = Access(pc, op, self.addresses(op.address, env), stored)
+                elif isinstance(op, ops.Element):
+                    known = value_of(op.base, env)
+                    if known is not ANY and len(known) == 1:
+                        found.bases[pc] = next(iter(known))
+
+            ends = self.ends(flow.code)
+            for start in sorted(flow.entry):
+                self.block(flow, start, ends[start], list(flow.entry[start]), visit)
+        return self._facts[key]
 
     # Narrowing by what is decided
 
@@ -337,13 +384,6 @@ def _forget(code: Code, pc: int, env: Env, compared: dict[int, ops.Binary]) -> N
         if number not in kept:
             env[number] = ZERO
     compared.clear()
-
-
-def walk(values: Values, flow: Flow, visit: Callable[[int, Op, Env], None]) -> None:
-    """Tell `visit` of every op that can be reached, with what is known before it."""
-    ends = block_ends(flow.code)
-    for start in sorted(flow.entry):
-        values.block(flow, start, ends[start], list(flow.entry[start]), visit)
 
 
 def block_ends(code: Code) -> dict[int, int]:

@@ -127,7 +127,7 @@ def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Sce
     try:
         scheme(**arguments)
     finally:
-        sys.setprofile(profile)
+        sys.setprofile(profile if callable(profile) else None)  # one written in C cannot be put back
         _Building.scene = None
     return scene
 
@@ -136,7 +136,7 @@ def _capture(code: CodeType, scene: Scene, inner: Any) -> Callable[[FrameType, s
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         if event == "return" and frame.f_code is code:
             scene.names.update(frame.f_locals)
-        if inner is not None:
+        if callable(inner):
             inner(frame, event, argument)
 
     return profile

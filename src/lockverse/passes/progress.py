@@ -15,17 +15,24 @@ from .registers import successors, writes
 
 def may_repeat(code: Code) -> bool:
     """Whether some loop of the code, with a step in it, does not count up a register of its own."""
-    return any(_repeats(code, loop) for loop in components(code, set(range(len(code.ops)))))
+    return bool(repeating(code))
 
 
-def _repeats(code: Code, loop: set[int]) -> bool:
-    """Whether a loop is left when what counts is taken out of it. Loops inside it are looked at on their own."""
+def repeating(code: Code) -> frozenset[tuple[int, int]]:
+    """Jumps (from, to), one of which at least every execution takes that comes back to where it was."""
+    return frozenset(jump for loop in components(code, set(range(len(code.ops)))) for jump in _back(code, loop))
+
+
+def _back(code: Code, loop: set[int]) -> list[tuple[int, int]]:
+    """Such jumps of a loop: those to its first op, and then those of the loops that are left inside without that op. A loop
+    that counts has none of its own: going round it changes a register for good."""
     if not any(isinstance(code.ops[pc], ops.Step) for pc in loop):
-        return False
+        return []
     counting = {pc for pc in loop if _counts(code, loop, pc)}
-    if not counting:
-        return True
-    return any(_repeats(code, inner) for inner in components(code, loop - counting))
+    first = min(loop)
+    found = [] if counting else [(pc, first) for pc in sorted(loop) if first in successors(code.ops[pc], pc)]
+    inner = components(code, loop - (counting or {first}))
+    return found + [jump for one in inner for jump in _back(code, one)]
 
 
 def _counts(code: Code, loop: set[int], pc: int) -> bool:
@@ -39,7 +46,7 @@ def _counts(code: Code, loop: set[int], pc: int) -> bool:
 def _counted(code: Code, pc: int) -> Reg | None:
     """The register an op counts up: `r = r + 1`, at once or by way of others in the run of ops before it."""
     written = writes(code.ops[pc])
-    if len(written) != 1:
+    if not written or _source(code.ops[pc])[0] is None:
         return None
     register, total = written[0], 0
     for op in reversed(code.ops[: pc + 1]):

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final, get_args
 
-from lockverse.ir.ops import Branch, Jump, Op, Reg, Return
+from lockverse.ir.ops import Branch, Call, Jump, Op, Reg, Return
 
 _WRITTEN = ("dst", "dsts")
 # The fields of each kind of op that can hold what it reads: asking for them each time would be most of a pass's time.
 _READ: Final[dict[type, tuple[str, ...]]] = {
     kind: tuple(part.name for part in fields(kind) if part.name not in _WRITTEN) for kind in get_args(Op)
 }
+_MAKES_ONE: Final = frozenset(kind for kind in get_args(Op) if any(part.name == "dst" for part in fields(kind)))
 
 
 def reads(op: Op) -> tuple[int, ...]:
@@ -24,7 +25,9 @@ def reads(op: Op) -> tuple[int, ...]:
 
 def writes(op: Op) -> tuple[int, ...]:
     """The registers an op writes."""
-    return tuple(register for name in _WRITTEN if hasattr(op, name) for register in _registers(getattr(op, name)))
+    if type(op) in _MAKES_ONE:
+        return (op.dst.number,)  # type: ignore[union-attr]
+    return tuple(register.number for register in op.dsts) if isinstance(op, Call) else ()
 
 
 def _registers(value: object) -> tuple[int, ...]:

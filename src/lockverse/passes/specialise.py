@@ -25,7 +25,7 @@ from lockverse.ir.types import Int
 from .registers import reads, successors, writes
 
 GROWTH: Final = 8  # times the ops of the original
-SMALL: Final = 2_000  # ops a copy may have in any case
+SMALL: Final = 6_000  # ops a copy may have in any case
 
 Store = tuple[int, ...]  # the values of the registers that are known, by their number among these
 _DYNAMIC: Final = (ops.Load, ops.Choose, ops.Self)

@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lockverse.codegen.values import Env, Flow, Values, walk
+from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
 from lockverse.ir.ops import Op
 from lockverse.passes.registers import successors
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A load or a store: the op's index, and the cells it can name."""
-
-    pc: int
-    op: ops.Load | ops.Store
-    cells: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -39,21 +30,9 @@ class StepFootprint:
         return {cell for one in self.accesses if kind is None or isinstance(one.op, kind) for cell in one.cells}
 
 
-def accesses_of(values: Values, flow: Flow) -> dict[int, Access]:
-    """Every load and store of a code that can be reached, by its index."""
-    found: dict[int, Access] = {}
-
-    def visit(pc: int, op: Op, env: Env) -> None:
-        if isinstance(op, ops.Load | ops.Store):
-            found[pc] = Access(pc, op, values.addresses(op.address, env))
-
-    walk(values, flow, visit)
-    return found
-
-
 def steps_of(values: Values, flow: Flow) -> dict[int, StepFootprint]:
     """Every step of a thread's code that can be reached, by its position."""
-    accesses = accesses_of(values, flow)
+    accesses = values.facts(flow).accesses
     return {pc: _step(flow, pc, op, accesses) for pc, op in enumerate(flow.code.ops) if isinstance(op, ops.Step) and pc in flow.entry}
 
 
@@ -86,6 +65,6 @@ def read_by_conditions(values: Values, conditions: Sequence[int]) -> set[int]:
     """The cells the properties of these indices look at."""
     found: set[int] = set()
     for index in conditions:
-        for access in accesses_of(values, values.conditions[index]).values():
+        for access in values.facts(values.conditions[index]).accesses.values():
             found |= access.cells
     return found

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockverse.codegen.plan import FREE, Need, Plan
-from lockverse.codegen.values import Flow, Values
+from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.reason import Reason
 from lockverse.passes.registers import writes
 
 from .dependence import RELEASES, Cells
-from .footprints import Access, StepFootprint, read_by_conditions, steps_of
+from .footprints import StepFootprint, read_by_conditions, steps_of
 
 
 def plan(values: Values, protected: Mapping[int, int], *, locks: bool) -> Plan:

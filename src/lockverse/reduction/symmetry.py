@@ -25,7 +25,7 @@ from lockverse.codegen.values import Values
 from lockverse.ir.program import Code, Linked
 from lockverse.passes.registers import writes
 
-from .footprints import accesses_of, read_by_conditions
+from .footprints import read_by_conditions
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -74,7 +74,7 @@ def _told_apart(values: Values, layout: Layout) -> bool:
         return True
     if read_by_conditions(values, range(len(values.conditions))) & (own | set(program.locks)):
         return True
-    if any(access.cells & pids for flow in values.flows for access in accesses_of(values, flow).values()):
+    if any(access.cells & pids for flow in values.flows for access in values.facts(flow).accesses.values()):
         return True
     return _keeps_tasks(values, own)
 
