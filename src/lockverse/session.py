@@ -195,7 +195,8 @@ def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None], opti
     """Explore every interleaving of a scheme, as far as `bounds` let."""
     linked = linked_of(task)
     options = options or Options()
-    return _outcome(task, linked, search(linked, _observers if options.spinning else _safety, bounds, progress, options))
+    result = search(linked, _observers if options.spinning else _safety, bounds, progress, options)
+    return _outcome(task, linked, result, options.spinning)
 
 
 def _safety(machine: Interpreter) -> list[Observer]:
@@ -208,10 +209,13 @@ def _observers(machine: Interpreter) -> list[Observer]:
     return [*_safety(machine), Spinning()]
 
 
-def _outcome(task: Task, linked: Linked, result: Result) -> Outcome:
+def _outcome(task: Task, linked: Linked, result: Result, spinning: bool) -> Outcome:
     verdict = Verdict.BROKEN if result.failing else Verdict.HOLDS if result.complete else Verdict.UNKNOWN
     counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
-    outcome = Outcome(task.scheme, task.file.shown, task.shown, verdict, *counts, engine=_engine_of(result))
+    outcome = Outcome(
+        task.scheme, task.file.shown, task.shown, verdict, *counts,
+        engine=_engine_of(result), shortest=result.shortest, spinning=spinning,
+    )  # fmt: skip
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)
     if result.failing is None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -250,3 +253,64 @@ def test_version() -> None:
     from lockverse import __version__
 
     assert run("--version").out == f"lockverse {__version__}\n"
+
+
+FILTER = str(ROOT / "bench" / "models" / "m2_filter.py") + "::filter"
+
+
+def test_engines_give_the_same() -> None:
+    run("check", "lost.py", "--engine", "reference", "--trace-dir", "one")
+    run("check", "lost.py", "--engine", "native", "--reduce", "dead,symmetry", "--jobs", "2", "--trace-dir", "two")
+    assert Path("one/scene.trace").read_bytes() == Path("two/scene.trace").read_bytes()
+    assert run("check", "fine.py", "--engine", "native", "--reduce", "none").timeless == run("check", "fine.py").timeless
+
+
+def test_engine_options_that_make_no_sense() -> None:
+    for wrong in (("--engine", "fast"), ("--reduce", "dead,alive"), ("--reduce", ""), ("--jobs", "0"), ("--jobs", "two")):
+        ran = run("check", "fine.py", *wrong)
+        assert ran.code == 2 and wrong[0] in ran.err and "Traceback" not in ran.err
+    assert "write all, none, or some of dead,local,locks,symmetry" in run("check", "fine.py", "--reduce", "alive").err
+
+
+def test_a_pass_says_what_was_left_out() -> None:
+    reduced = run("check", "fine.py", "--engine", "native", "--reduce", "symmetry", "--no-spinning").timeless
+    assert reduced == (
+        "scene: HOLDS\n\nevery interleaving accounted for: 3 states, 3 transitions after reduction (symmetry), 0.0 s; --reduce none for all of them\n"
+        "endless spinning was not looked for (--no-spinning)\n"
+    )
+    assert "not looked for" in run("check", "fine.py", "--no-spinning").out
+
+
+def test_engine_as_json() -> None:
+    fine = json.loads(run("check", "fine.py", "--json", "--engine", "native", "--reduce", "symmetry", "--jobs", "2", "--no-spinning").out)["results"][0]
+    assert (fine["shortest"], fine["spinning"]) == (True, False)
+    engine = fine["engine"]
+    assert (engine["name"], engine["jobs"], engine["reductions"], engine["omission_probability"]) == ("native", 2, ["symmetry"], 0.0)
+    assert 0 < engine["bits"] <= 64 and engine["compile_seconds"] > 0 and engine["cpu_seconds"] >= 0
+    reference = json.loads(run("check", "fine.py", "--json").out)["results"][0]
+    assert (reference["engine"]["name"], reference["engine"]["reductions"], reference["spinning"]) == ("reference", [], True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_progress_and_interrupting_machine_code() -> None:
+    """On a terminal it tells how far it is; Ctrl-C gives a verdict, and no traceback."""
+    terminal, side = os.openpty()
+    command = [sys.executable, "-m", "lockverse", "check", FILTER, "--param", "n=6", "--engine", "native"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=side) as process:
+        os.close(side)
+        told = b""
+        while told.count(b"MiB") < 3:
+            told += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+        while process.poll() is None or select.select([terminal], [], [], 0)[0]:
+            try:
+                told += os.read(terminal, 4096)
+            except OSError:  # the other side is closed
+                break
+    os.close(terminal)
+    assert process.returncode == 3
+    assert re.search(rb"filter: [\d,]+ states, [\d,]+/s, depth \d+, [\d,]+ to go there, [\d,]+ MiB", told)
+    assert out.startswith("filter(n=6): UNKNOWN   interrupted before every interleaving was explored\n\nnot every interleaving was explored: ")
+    assert b"Traceback" not in told and "Traceback" not in out

@@ -47,13 +47,13 @@ def _model(words: int, bits: int, more: tuple[tuple[str, int], ...] = ()) -> Lib
 
 def _store(
     shape: Shape, model: str, *, checked: bool = False, workers: int = 1, lines: int = 1, capacity: int = 1 << 17,
-    functions: Functions | None = None, **constants: int,
+    functions: Functions | None = None, limit: int = 1 << 62, **constants: int,
 ) -> Store:  # fmt: skip
     library = _model(shape.words, shape.bits, tuple(constants.items()))
     check = library.address("check") if checked else 0
     store = Store.make(
         shape, functions or _native(shape), library.address(model), check,
-        widest=8, note_words=4, lines=lines, most_lines=1 << 23, capacity=capacity, workers=workers,
+        widest=8, note_words=4, lines=lines, most_lines=1 << 23, capacity=capacity, most=1 << 20, limit=limit, workers=workers,
     )  # fmt: skip
     store.context.words[kernel.C_SLICE] = 7
     return store
@@ -211,19 +211,20 @@ def test_mixes_are_bijective() -> None:
 @pytest.mark.parametrize("shape", [s for s in SHAPES if s.exact], ids=[n for n, s in zip(NAMES, SHAPES, strict=True) if s.exact])
 def test_line_and_slot_give_the_state(shape: Shape) -> None:
     """What exactness rests on: undo the hash from the home line, the number of lines and the slot alone."""
-    names = in_python([hashing.first_hash, hashing.second_hash, hashing.top_bits, hashing.home_line], shape.constants)
+    names = in_python([hashing.first_hash, hashing.second_hash, hashing.top_bits, hashing.least_top, hashing.home_line], shape.constants)
     r = random.Random(5)
     lost = shape.constants["LOST"]
     for lines in (shape.fewest_lines, shape.fewest_lines + 1, 3 * shape.fewest_lines + 77, (1 << 31) - 600):
         for _ in range(300):
             state = _random_state(shape, r)
             space = (ctypes.c_int64 * shape.words)(*state)
-            first, second = (names[n](ctypes.addressof(space)) for n in ("first_hash", "second_hash"))
+            first = names["first_hash"](ctypes.addressof(space))
+            second = names["second_hash"](ctypes.addressof(space), first)
             home = names["home_line"](first, lines)
             if shape.wide:
                 mixed, high = first, (second & MASK) >> 1
             else:
-                top = names["top_bits"](second, home, lines)
+                top = names["top_bits"](second, names["least_top"](home, lines))
                 assert top == (first & MASK) >> 32
                 low = (second & MASK) >> hashing.ABOVE  # 58 bits of the mixed state; the top 32 overlap them
                 bits = hashing.SLOT_BITS + lost
@@ -311,7 +312,8 @@ def test_search_marks_and_ancestors_of_random_graphs(seed: int) -> None:
     marks = (ctypes.c_uint8 * store.table.slots)()
     addresses = store.context.address, store.workers[0].address, ctypes.addressof(marks)
     total = 0
-    while newly := store.functions["mark"](*addresses, 0, store.states):
+    down = seed % 2
+    while newly := sum(store.functions["mark"](*addresses, 0, store.states, way) for way in (down, 1 - down)):
         total += newly
     assert total == len(good)
     assert {x for x in known if marks[store.slot(_state(store, x))]} == good
@@ -336,7 +338,7 @@ def test_search_marks_and_ancestors_of_random_graphs(seed: int) -> None:
 
 
 def test_a_full_queue_is_told_and_nothing_is_lost() -> None:
-    store = _store(Shape(1, 60), "ring", capacity=100, lines=1 << 10, COUNTERS=3, BITS=3, TOP=7)
+    store = _store(Shape(1, 60), "ring", limit=100, lines=1 << 10, COUNTERS=3, BITS=3, TOP=7)
     _insert(store, (0,))
     store.set_level(0, 1)
     first, code = 0, store.run(0)
@@ -347,7 +349,7 @@ def test_a_full_queue_is_told_and_nothing_is_lost() -> None:
         code = store.run(0)
     assert store.states == 100 and store.context.words[kernel.C_STOP] == kernel.FULL
     assert store.workers[0].pending
-    store.context.words[kernel.C_CAPACITY] = 1000  # the region is a page at least
+    store.context.words[kernel.C_QUEUE_END] = 1000
     store.context.words[kernel.C_STOP] = 0
     while store.run(0) != kernel.DONE:
         pass
@@ -373,7 +375,7 @@ def test_layout_and_stop_come_back_at_once() -> None:
     address = ctypes.cast(callback, ctypes.c_void_p).value
     assert address
     shape = Shape(1, 60)
-    store = Store.make(shape, _native(shape), address, 0, widest=1, note_words=1, lines=8, most_lines=8, capacity=8)
+    store = Store.make(shape, _native(shape), address, 0, widest=1, note_words=1, lines=8, most_lines=8, capacity=8, most=8)
     store.context.words[kernel.C_SLICE] = 1
     _insert(store, (9,))
     store.set_level(0, 1)
@@ -407,13 +409,54 @@ def test_holes_are_closed() -> None:
         assert sorted(_all(store)) == kept
 
 
-def test_forgotten_states_stay_known() -> None:
-    store = _store(Shape(1, 60), "ring")
-    for x in range(3000):
-        _insert(store, (x + 1,))
-    store.forget(100, 2000)
-    assert store.state(99) == (100,) and store.state(2000) == (2001,) and store.state(1000) == (0,)
-    assert not any(_insert(store, (x + 1,)) for x in range(3000))
+def _numbered(store: Store, first: int, last: int) -> None:
+    for position in range(first, last):
+        place = (position & store.capacity - 1) * store.shape.words
+        store.queue.words[place] = position
+    store.context.words[kernel.C_TAIL] = last
+
+
+def test_a_ring_is_widened_anywhere() -> None:
+    for words, bits in ((1, 60), (2, 70)):
+        for first in range(40):
+            store = _store(Shape(words, bits), "ring", capacity=8)
+            _numbered(store, 0, first)
+            for last in (first + 8, first + 13, first + 32):
+                while store.context.words[kernel.C_QUEUE_END] < last:
+                    store.keep_from(first) if store.lost < first else store.widen()
+                _numbered(store, store.states, last)
+                assert [store.state(position)[0] for position in range(first, last)] == list(range(first, last))
+            assert store.capacity == 32 and store.lost == first
+            store.most = 32
+            assert not store.widen()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[4], SHAPES[7]], ids=[NAMES[i] for i in (0, 4, 7)])
+def test_a_ring_that_forgets_finds_the_same(shape: Shape, workers: int) -> None:
+    """The queue is as short as two levels let it be."""
+    store = _store(shape, "counters", checked=True, workers=workers, capacity=8, COUNTERS=5, BITS=3, TOP=5)
+    _insert(store, _state(store, 0))
+    widths, first = [], 0
+    while first < store.states:
+        last = store.states
+        widths.append(last - first)
+        store.set_level(first, last)
+        left = list(range(workers))
+        while left:
+            codes = {worker: store.run(worker) for worker in left}
+            store.context.words[kernel.C_STOP] = 0
+            for worker in store.workers:
+                worker.take_log(store.shape.words + 1)
+            if kernel.GROW in codes.values():
+                _grown(store)
+            if kernel.FULL in codes.values() and store.states >= store.context.words[kernel.C_QUEUE_END]:
+                store.keep_from(first) if store.lost < first else store.widen()
+            left = [worker for worker in left if codes[worker] != kernel.DONE]
+        store.close_holes()
+        first = last
+    assert sum(widths) == store.total(kernel.P_NEW) == 6**5 and len(widths) == 26
+    assert store.lost > 0 and store.capacity < 6**5
 
 
 def test_a_table_has_an_end() -> None:

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from lockverse.diagnostics.model import Diagnostic
 from lockverse.diagnostics.render import render
+from lockverse.explore.bounds import memory_used
 from lockverse.explore.search import Progress
 from lockverse.report.story import tell
 from lockverse.report.text import Style, draw
@@ -21,6 +22,7 @@ from lockverse.session import text_of
 from lockverse.trace.model import Trace
 
 PROGRESS_EVERY = 0.2  # seconds between two lines of progress
+LINE = 110  # columns of a line of progress: one that wraps is not taken away
 
 
 class Exit(IntEnum):
@@ -76,8 +78,11 @@ def progress_line(name: str) -> Callable[[Progress], None]:
         if now - last >= PROGRESS_EVERY:
             last = now
             rate = progress.states / progress.seconds if progress.seconds else 0.0
-            text = f"{name}: {progress.states:,} states, {rate:,.0f}/s, depth {progress.depth}, {progress.frontier:,} to go at this depth"
-            print(f"\r\x1b[K{text[:110]}", end="", file=sys.stderr, flush=True)
+            text = (
+                f"{name}: {progress.states:,} states, {rate:,.0f}/s, "
+                f"depth {progress.depth}, {progress.frontier:,} to go there, {memory_used():,.0f} MiB"
+            )
+            print(f"\r\x1b[K{text[:LINE]}", end="", file=sys.stderr, flush=True)
 
     return tell_progress
 

@@ -126,7 +126,7 @@ class Access:
         match encoding:
             case Linear():
                 code = self._code(value, encoding.low, encoding.stride)
-                if encoding.guarded and encoding.bits < 64:
+                if encoding.guarded and encoding.count < 1 << 64:
                     self._guard(code, value, one, unfit)
                 return code
             case OrNull():
@@ -142,7 +142,8 @@ class Access:
         return moved if stride == 1 else self.out.let(f"udiv exact i64 {moved}, {stride}")
 
     def _guard(self, code: str, value: str, one: Field, unfit: str) -> None:
-        fits = self.out.compare("ult", code, literal(1 << one.encoding.bits))
+        assert isinstance(one.encoding, Linear)
+        fits = self.out.compare("ult", code, literal(one.encoding.count))
         self.out.add(f"store i64 {one.guard}, ptr %noted0")
         self.out.add(f"store i64 {value}, ptr %noted1")
         self.out.unless(fits, unfit)

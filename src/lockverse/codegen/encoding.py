@@ -27,7 +27,7 @@ class Linear:
     def encode(self, value: int) -> int | None:
         """The code of a value; None if it has none."""
         code, rest = divmod(value - self.low, self.stride)
-        return code if rest == 0 and 0 <= code < (1 << self.bits if self.guarded else self.count) else None
+        return code if rest == 0 and 0 <= code < self.count else None
 
     def decode(self, code: int) -> int:
         """The value of a code."""

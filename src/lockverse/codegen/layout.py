@@ -380,9 +380,9 @@ def accesses(values: Values) -> Iterable[frozenset[int]]:
 
 
 def cell_key(linked: Linked, address: int) -> Key:
-    """What the guess for a cell is known by: cells of one field share it."""
+    """What the guess for a cell is known by: cells of one field and type share it."""
     cell = linked.program.cells[address]
-    return ("cell", cell.name.rpartition(".")[2].partition("[")[0], 0)
+    return ("cell", f"{cell.name.rpartition('.')[2].partition('[')[0]}: {cell.type}", 0)
 
 
 def register_key(code: Code, number: int) -> Key:

@@ -6,6 +6,7 @@ A bound that was hit gives the verdict unknown, never a pass. Leaves out how the
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,7 @@ MEBIBYTE: Final = 1 << 20
 class Bounds:
     """How far a search may go. None means no bound."""
 
-    states: int | None = 2_000_000  # about 2 GB here; what is larger wants another machine than the reference
+    states: int | None = None  # memory is the bound: a state takes 8 bytes in machine code, and a thousand here
     depth: int | None = 100_000  # steps of one execution; a path this long is a loop that counts
     seconds: float | None = 600.0  # wall-clock; longer than anybody waits without being told
     memory: int | None = 4096  # MiB of this process; leaves room on a machine of 8 GiB
@@ -35,7 +36,8 @@ class BoundHit:
 def hit(name: str, value: float) -> BoundHit:
     """The words for a bound that was hit at that value."""
     what, unit = _WORDS[name]
-    return BoundHit(name, f"the bound of {value:,g} {unit} on {what} was hit; --max-{name} N moves it")
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+    return BoundHit(name, f"the bound of {shown} {unit} on {what} was hit; --max-{name} N moves it")
 
 
 _WORDS: Final = {
@@ -52,11 +54,28 @@ NOTHING_TO_EXPLORE: Final = BoundHit(
 INTERRUPTED: Final = BoundHit("interrupted", "interrupted before every interleaving was explored")
 
 
-def memory_used() -> float:
-    """The largest memory this process has had, in MiB; 0 where the system does not say (it has no getrusage).
+def out_of_memory() -> BoundHit:
+    """The words for when the system gives no more, whatever the bound."""
+    return BoundHit("memory", f"the system has no more memory: the search had {memory_used():,.0f} MiB")
 
-    `ru_maxrss` counts KiB on Linux and bytes on macOS (getrusage(2)).
+
+def least(bound: int | None, other: int) -> int:
+    """The lower of a bound, if there is one, and a number."""
+    return other if bound is None else min(bound, other)
+
+
+def memory_used() -> float:
+    """The memory of this process, in MiB: what it has now where the system says (Linux), else the most it ever had, else 0
+    (Windows).
+
+    The second number of /proc/self/statm are pages in memory (proc_pid_statm(5)). `ru_maxrss` counts bytes on macOS and
+    KiB elsewhere (getrusage(2)).
     """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+    except OSError:
+        pass
     try:
         resource = importlib.import_module("resource")
     except ImportError:

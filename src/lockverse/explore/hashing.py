@@ -22,11 +22,13 @@ from lockverse.jit.dialect import (
     compare_exchange,
     find8,
     load,
+    load8,
     load_acquire,
     mul,
     shift_left,
     shift_right,
     store,
+    store8,
     store_relaxed,
     store_release,
     trailing_zeros,
@@ -93,13 +95,13 @@ def first_hash(state: int) -> int:
     return mix64(h)
 
 
-def second_hash(state: int) -> int:
+def second_hash(state: int, first: int) -> int:
     """The slot's word (of wide slots, the second), without the displacement. Bit 0 is set. Where exact, home line and slot
     give the state: of two words, the second is in the slot as it is, and with it the mix of the first is undone."""
     if W == 1:
-        return shift_left(first_hash(state), LOST) | 1
+        return shift_left(first, LOST) | 1
     if WIDE == 0:
-        return shift_left(first_hash(state), LOST) | shift_left(load(state, 1), ABOVE) | 1
+        return shift_left(first, LOST) | shift_left(load(state, 1), ABOVE) | 1
     if EXACT:
         return shift_left(load(state, 1), 1) | 1
     h = MIX_4
@@ -133,6 +135,30 @@ def place(table: int, lines: int, first: int, second: int) -> int:
     return NO_ROOM
 
 
+def place_home(line: int, first: int, second: int) -> int:
+    """Insert into the home line: NEW, KNOWN or NO_ROOM."""
+    if WIDE:
+        return place_wide(line, first, second)
+    return place_narrow(line, second)
+
+
+def at_home(line: int, first: int, second: int) -> int:
+    """Not 0 if it is in that line, its home."""
+    if WIDE:
+        return find8(line, first) << 1 & find8(line, second) & 0xAA
+    return find8(line, second) & 255
+
+
+def put_alone(line: int, slot: int, nowhere: int) -> int:
+    """As `place_narrow`, while nobody else inserts: without a branch, for what comes out is hard to predict. `nowhere` is
+    written where nothing is inserted."""
+    found = find8(line, slot)
+    new = (found & 255 == 0) & (found != 0)
+    place = line + 8 * trailing_zeros(found >> 8 | 256)
+    store(nowhere + (place - nowhere & -new), 0, slot)
+    return new + 2 * (found == 0)
+
+
 def place_narrow(line: int, slot: int) -> int:
     """Insert into a line, if a slot is empty. Who loses an empty slot to another looks again."""
     found = find8(line, slot)
@@ -148,7 +174,7 @@ def place_narrow(line: int, slot: int) -> int:
 def place_wide(line: int, first: int, second: int) -> int:
     """First a look at all slots, which proves a match whatever it sees torn: each word gets its value once. Else one by
     one, in the order that keeps what was read true."""
-    if find8(line, first) << 1 & find8(line, second) & 0xAA:
+    if at_home(line, first, second):
         return KNOWN
     for slot in unrolled(LINE_WORDS >> 1):
         now = load_acquire(line, 2 * slot + 1)
@@ -195,8 +221,9 @@ G_SIDE = 4  # address of entries that have no place yet, two words each
 G_SIDE_SIZE = 5  # entries
 G_SIDE_USED = 6
 G_SLICE = 7  # lines until MORE
-G_SCRATCH = 8  # a line
-GROWTH_WORDS = 16
+G_COUNTS = 8  # address of a byte for each new line, 0 at first: the entries moved into it
+G_SCRATCH = 16  # a line
+GROWTH_WORDS = 24
 GROWN, SIDE_FULL, UNPLACED, MORE = 1, 2, 3, 4
 
 
@@ -209,69 +236,86 @@ def grow(growth: int) -> int:
     that are read and cleared already are written, and the state goes there as it would into an empty table; otherwise (near
     the start, where a state's displacement was more than its home moves) it waits at the side until all are read. So
     every line holds either old entries only or new ones only, and every entry is in a line, in the scratch line or at the
-    side, which is looked at for room before a line is read."""
+    side, which is looked at for room before a line is read. How many entries a line got is counted apart: to look for
+    room in a line just written, as insertion does, stalls the processor (a whole line does not come out of its stores)."""
     left = load(growth, G_SLICE)
-    while load(growth, G_NEXT) > 0:
+    line = load(growth, G_NEXT)
+    code = 0
+    while line > 0 and code == 0:
         if load(growth, G_SIDE_USED) + LINE_WORDS > load(growth, G_SIDE_SIZE):
-            return SIDE_FULL
-        if left <= 0:
-            return MORE
-        left -= 1
-        line = load(growth, G_NEXT) - 1
-        store(growth, G_NEXT, line)
-        move_line(growth, line)
-    return place_side(growth)
+            code = SIDE_FULL
+        elif left <= 0:
+            code = MORE
+        else:
+            left -= 1
+            line -= 1
+            move_line(growth, line)
+    store(growth, G_NEXT, line)
+    return code if code else place_side(growth)
 
 
-def put(table: int, lines: int, first: int, second: int) -> int:
-    """As `place`, for a state that is not there and while nobody else is: NEW or NO_ROOM."""
-    line = table + (home_line(first, lines) << LINE_LOG)
+def put(growth: int, first: int, second: int) -> int:
+    """As `place`, for a state that is being moved: NEW or NO_ROOM."""
+    line = home_line(first, load(growth, G_NEW_LINES))
+    counts = load(growth, G_COUNTS)
     for displacement in range(DISPLACED):
-        room = find8(line, 0) & (0xAA if WIDE else 0xFF)
-        if room:
-            word = trailing_zeros(room)
+        entries = load8(counts, line)
+        if entries < LINE_WORDS >> WIDE:
+            address = load(growth, G_TABLE) + (line << LINE_LOG)
+            store8(counts, line, entries + 1)
             if WIDE:
-                store(line, word - 1, first)
-                store(line, word, second)
+                store(address, 2 * entries, first)
+                store(address, 2 * entries + 1, second)
             else:
-                store(line, word, second | displacement << 1)
+                store(address, entries, second | displacement << 1)
             return NEW
-        line += LINE * (displacement + 1)
+        line += displacement + 1
     return NO_ROOM
 
 
 def move_line(growth: int, line: int) -> int:
     """Clear a line, and insert what was in it."""
-    table = load(growth, G_TABLE)
+    lines = load(growth, G_LINES)
     new_lines = load(growth, G_NEW_LINES)
+    old = load(growth, G_TABLE) + (line << LINE_LOG)
     scratch = growth + 8 * G_SCRATCH
     for word in unrolled(LINE_WORDS):
-        store(scratch, word, load(table + (line << LINE_LOG), word))
-        store(table + (line << LINE_LOG), word, 0)
+        store(scratch, word, load(old, word))
+    for word in unrolled(LINE_WORDS):
+        store(old, word, 0)
+    least = 0 if WIDE else least_top(line, lines)
     for slot in range(LINE_WORDS >> WIDE):
         second = load(scratch, (slot << WIDE) + WIDE)
-        if second != 0:
-            if WIDE:
-                first = load(scratch, 2 * slot)
-            else:
-                displacement = second >> 1 & (DISPLACED - 1)
+        if second == 0:
+            break  # a line fills from its first slot on
+        if WIDE:
+            first = load(scratch, 2 * slot)
+        else:
+            displacement = second >> 1 & (DISPLACED - 1)
+            if displacement:
                 home = line - (displacement * (displacement + 1) >> 1)
-                first = shift_left(top_bits(second, home, load(growth, G_LINES)), 32)
-                second = second & ~((DISPLACED - 1) << 1)
-            if home_line(first, new_lines) < line or put(table, new_lines, first, second) == NO_ROOM:
-                used = load(growth, G_SIDE_USED)
-                store(load(growth, G_SIDE), 2 * used, first)
-                store(load(growth, G_SIDE), 2 * used + 1, second)
-                store(growth, G_SIDE_USED, used + 1)
+                first = shift_left(top_bits(second, least_top(home, lines)), 32)
+            else:
+                first = shift_left(top_bits(second, least), 32)
+            second = second & ~((DISPLACED - 1) << 1)
+        if home_line(first, new_lines) < line or put(growth, first, second) == NO_ROOM:
+            used = load(growth, G_SIDE_USED)
+            store(load(growth, G_SIDE), 2 * used, first)
+            store(load(growth, G_SIDE), 2 * used + 1, second)
+            store(growth, G_SIDE_USED, used + 1)
     return 0
 
 
-def top_bits(slot: int, home: int, lines: int) -> int:
+def least_top(home: int, lines: int) -> int:
+    """The least number whose home line it is; a division."""
+    return 0 if LOST == 0 else ((home << 32) + lines - 1) // lines
+
+
+def top_bits(slot: int, least: int) -> int:
     """The 32 bits that chose the home line: the slot has all but the LOST upper ones of them, and no two numbers of that
-    line's interval are equal in the rest."""
+    line's interval, which begins at `least`, are equal in the rest."""
     if LOST == 0:
         return shift_right(slot, 32)
-    least = ((home << 32) + lines - 1) // lines
     return least + (shift_right(slot, 32 + LOST) - least & (1 << 32 - LOST) - 1)
 
 
@@ -282,7 +326,7 @@ def place_side(growth: int) -> int:
     for entry in range(load(growth, G_SIDE_USED)):
         first = load(side, 2 * entry)
         second = load(side, 2 * entry + 1)
-        if put(load(growth, G_TABLE), load(growth, G_NEW_LINES), first, second) == NO_ROOM:
+        if put(growth, first, second) == NO_ROOM:
             store(side, 2 * kept, first)
             store(side, 2 * kept + 1, second)
             kept += 1

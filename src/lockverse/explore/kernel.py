@@ -1,8 +1,9 @@
 """The inner loop of the breadth-first search, in the dialect of `lockverse.jit`: expand, look up, append, in batches.
 
 A state is W words. `context` (shared) and `worker` (one a thread) are arrays of words, with the indices below. New states
-go to the queue, which keeps all states in the order they were found; `hashing` has the table of those known. `run` comes
-back often, and whatever it comes back with, the next call goes on where it stopped: policy is the caller's.
+go to the queue, a ring: positions count the states in the order they were found, and the last C_MASK + 1 of them are kept.
+`hashing` has the table of all states known. `run` comes back often, and whatever it comes back with, the next call goes on
+where it stopped: policy is the caller's.
 
 A model gives two C functions by address. expand(state, out, note) writes the successors to `out`, one after another, and
 gives their number in bits 0 to 23, the number of transitions in bits 24 to 47 and flags above; what is wrong in detail goes
@@ -29,19 +30,36 @@ from lockverse.jit.dialect import (
     store_relaxed,
 )  # fmt: skip
 
-from .hashing import LINE_LOG, NEW, NO_ROOM, first_hash, grow, home_line, locate, place, second_hash
+from .hashing import (
+    EXACT,
+    LINE,
+    LINE_LOG,
+    NEW,
+    NO_ROOM,
+    WIDE,
+    at_home,
+    first_hash,
+    grow,
+    home_line,
+    locate,
+    place,
+    place_home,
+    put_alone,
+    second_hash,
+)
 
 W = 1  # words of a state; overridden when compiled, as are the constants of `hashing`
 BATCH = 128  # successors that are looked up together: that many cache misses overlap
 INPUTS = 64  # states that a worker takes from the queue at a time
+TOGETHER = 16  # successors that are hashed at a time: a loop of fixed length, so that no branch is mispredicted
 BLOCK = 256  # places at the tail of the queue that a worker reserves at a time
 
 # What an expansion says, from bit FLAGS on.
 COUNT_BITS = 24
 COUNT_MASK = (1 << COUNT_BITS) - 1
 FLAGS = 48
-FAULT, DEADLOCK, END, COMPLETED, LAYOUT_FLAG, TOO_LONG = 1, 2, 4, 8, 16, 32
-VIOLATION = 64  # in the log only: the check's
+FAULT, DEADLOCK, END, COMPLETED, LAYOUT_FLAG, TOO_LONG, REPEATED = 1, 2, 4, 8, 16, 32, 64
+VIOLATION = 128  # in the log only: the check's
 LOGGED = FAULT | DEADLOCK | TOO_LONG
 WITNESS = ((1 << 63) - 1) & ~1
 
@@ -54,7 +72,7 @@ DONE, GROW, FULL, LOG, SLICE, STOPPED, LAYOUT = 1, 2, 3, 4, 5, 6, 7
 C_TABLE = 0  # address of the first line
 C_LINES = 1
 C_QUEUE = 2  # address of the first state
-C_CAPACITY = 3  # of the queue, in states
+C_QUEUE_END = 3  # positions before it may be written
 C_LIMIT = 4  # a batch is begun with fewer states than that, else GROW
 C_LEVEL_END = 5  # the states before it are expanded
 C_EXPAND = 6  # address of the function
@@ -62,6 +80,8 @@ C_CHECK = 7  # 0: there is none
 C_SLICE = 8  # batches until SLICE
 C_OTHER_TABLE = 9  # the second table, for `ancestors`
 C_OTHER_LINES = 10
+C_MASK = 11  # of positions: the queue has room for so many states and one, a power of two
+C_ALONE = 12  # not 0: one worker only runs
 C_NEXT = 16  # the next state to expand
 C_TAIL = 24  # places of the queue in use or reserved
 C_STOP = 32  # not 0: come back. `run` sets it when it comes back with what concerns all workers
@@ -69,7 +89,7 @@ CONTEXT_WORDS = 40
 
 # Worker.
 P_OUT = 0  # address for successors: at least BATCH states and the widest expansion
-P_HASHES = 1  # address for two words for each of them
+P_HASHES = 1  # address for the hashes of as many: HASH_BYTES each at most
 P_NOTE = 2  # given to `expand`
 P_LOG = 3  # address; an entry is its flags and the state
 P_LOG_SIZE = 4  # words
@@ -85,7 +105,13 @@ P_NEW = 13  # states appended
 P_COMPLETED = 14
 P_ENDS = 15
 P_WITNESS = 16
+P_REPEATED = 17  # states with a move that passes a loop
+P_CHOSEN = 19  # address for a word for each pending successor
+P_CHECKED = 20  # the states before it in the block of places are checked
+P_NOWHERE = 21  # written where a branch would cost more
+P_GROUPS = 18  # address for two words for each of BATCH states: used by `mark`
 WORKER_WORDS = 24
+HASH_BYTES = 16
 
 
 def run(context: int, worker: int) -> int:
@@ -114,7 +140,7 @@ def insert_one(context: int, worker: int, state: int) -> int:
     """Take in one state, as a successor is. Nothing may be pending before. As `finish`."""
     out = load(worker, P_OUT)
     copy(state, out)
-    hash_and_prefetch(context, out, load(worker, P_HASHES))
+    hash_more(context, out, load(worker, P_HASHES), 0, 1)
     store(worker, P_PENDING, 1)
     return finish(context, worker)
 
@@ -133,17 +159,24 @@ def find(context: int, state: int) -> int:
 
 def enter(context: int, state: int) -> int:
     """Put a state into the table alone, not into the queue: what `place` says."""
-    return place(load(context, C_TABLE), load(context, C_LINES), first_hash(state), second_hash(state))
+    first = first_hash(state)
+    return place(load(context, C_TABLE), load(context, C_LINES), first, second_hash(state, first))
 
 
 def find_in(table: int, lines: int, state: int) -> int:
     """The slot of a state in a table, or -1."""
-    return locate(table, lines, first_hash(state), second_hash(state))
+    first = first_hash(state)
+    return locate(table, lines, first, second_hash(state, first))
 
 
 def stored(context: int, worker: int) -> int:
-    """States in the queue: places that others hold in reserve are counted too."""
+    """States found: places that others hold in reserve are counted too."""
     return load_relaxed(context, C_TAIL) - (load(worker, P_PLACE_END) - load(worker, P_PLACE))
+
+
+def kept(context: int, position: int) -> int:
+    """Where the queue has a state."""
+    return load(context, C_QUEUE) + (position & load(context, C_MASK)) * (8 * W)
 
 
 def copy(source: int, target: int) -> int:
@@ -153,19 +186,43 @@ def copy(source: int, target: int) -> int:
     return 0
 
 
-def hash_and_prefetch(context: int, state: int, hashes: int) -> int:
-    """Hash a state to two words, and have its home line brought near."""
-    first = first_hash(state)
-    store(hashes, 0, first)
-    store(hashes, 1, second_hash(state))
-    return prefetch(load(context, C_TABLE) + (home_line(first, load(context, C_LINES)) << LINE_LOG))
+def hash_size() -> int:
+    """Bytes kept of a successor's hashes: the second follows from the first and the state, but for a fingerprint."""
+    return 8 + 8 * (WIDE & 1 - EXACT)
+
+
+def hash_more(context: int, out: int, hashes: int, first: int, last: int) -> int:
+    """Hash successors and have their lines brought near; `last`."""
+    table = load(context, C_TABLE)
+    lines = load(context, C_LINES)
+    for successor in range(first, last):
+        state = out + successor * (8 * W)
+        one = first_hash(state)
+        store(hashes + successor * hash_size(), 0, one)
+        if WIDE & 1 - EXACT:
+            store(hashes + successor * hash_size(), 1, second_hash(state, one))
+        prefetch(table + (home_line(one, lines) << LINE_LOG))
+    return last
+
+
+def second_of(state: int, hashes: int) -> int:
+    """The second hash, kept or made from the first."""
+    if WIDE & 1 - EXACT:
+        return load(hashes, 1)
+    return second_hash(state, load(hashes, 0))
 
 
 def expand_batch(context: int, worker: int) -> int:
     """Expand states until BATCH successors are pending. DONE if there were no states."""
     position = load(worker, P_POSITION)
     end = load(worker, P_POSITION_END)
+    expand = load(context, C_EXPAND)
+    out = load(worker, P_OUT)
+    hashes = load(worker, P_HASHES)
+    note = load(worker, P_NOTE)
+    transitions = 0
     pending = 0
+    hashed = 0
     code = 0
     while pending < BATCH and code == 0:
         if position == end:
@@ -175,17 +232,20 @@ def expand_batch(context: int, worker: int) -> int:
                 position = 0
                 end = 0
                 code = DONE
-        if code == 0 and load(worker, P_LOG_USED) + W + 1 > load(worker, P_LOG_SIZE):
-            code = LOG
         if code == 0:
-            state = load(context, C_QUEUE) + position * (8 * W)
-            r = call(load(context, C_EXPAND), state, load(worker, P_OUT) + pending * (8 * W), load(worker, P_NOTE))
-            if shift_right(r, FLAGS) & LAYOUT_FLAG:
-                code = LAYOUT
-            else:
-                account(worker, state, r)
-                pending = hash_more(context, worker, pending, pending + (r & COUNT_MASK))
+            state = kept(context, position)
+            r = call(expand, state, out + pending * (8 * W), note)
+            flags = shift_right(r, FLAGS)
+            if flags != 0:
+                code = account(worker, state, flags)
+            if code != LAYOUT:
+                transitions += shift_right(r, COUNT_BITS) & COUNT_MASK
+                pending += r & COUNT_MASK
                 position += 1
+                while pending - hashed >= TOGETHER:
+                    hashed = hash_more(context, out, hashes, hashed, hashed + TOGETHER)
+    hash_more(context, out, hashes, hashed, pending)
+    store(worker, P_TRANSITIONS, load(worker, P_TRANSITIONS) + transitions)
     store(worker, P_POSITION, position)
     store(worker, P_POSITION_END, end)
     store(worker, P_LOOKED_UP, 0)
@@ -193,94 +253,174 @@ def expand_batch(context: int, worker: int) -> int:
     return 0 if code == DONE and pending > 0 else code
 
 
-def account(worker: int, state: int, r: int) -> int:
-    """Count and log what an expansion says."""
-    store(worker, P_TRANSITIONS, load(worker, P_TRANSITIONS) + (shift_right(r, COUNT_BITS) & COUNT_MASK))
-    flags = shift_right(r, FLAGS)
-    if flags:
-        store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
-        store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
-        if flags & LOGGED:
-            write_log(worker, flags, state)
+def account(worker: int, state: int, flags: int) -> int:
+    """Count and log what an expansion says: 0, LAYOUT, or LOG once the log is full."""
+    if flags & LAYOUT_FLAG:
+        return LAYOUT
+    store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
+    store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
+    store(worker, P_REPEATED, load(worker, P_REPEATED) + ((flags & REPEATED) != 0))
+    if flags & LOGGED:
+        return write_log(worker, flags, state)
     return 0
 
 
+def log_full(worker: int) -> int:
+    """LOG if no entry has room any more, else 0."""
+    return LOG if load(worker, P_LOG_USED) + W + 1 > load(worker, P_LOG_SIZE) else 0
+
+
 def write_log(worker: int, flags: int, state: int) -> int:
-    """The caller has seen that there is room."""
+    """There is room for an entry; what `log_full` says of the next."""
     used = load(worker, P_LOG_USED)
     entry = load(worker, P_LOG) + 8 * used
     store(entry, 0, flags)
     copy(state, entry + 8)
     store(worker, P_LOG_USED, used + W + 1)
-    return 0
-
-
-def hash_more(context: int, worker: int, first: int, last: int) -> int:
-    """Hash successors and have their lines brought near; `last`."""
-    out = load(worker, P_OUT)
-    hashes = load(worker, P_HASHES)
-    for successor in range(first, last):
-        hash_and_prefetch(context, out + successor * (8 * W), hashes + 16 * successor)
-    return last
+    return log_full(worker)
 
 
 def take_in(context: int, worker: int) -> int:
-    """Look up the pending successors and append those that are new: 0, or the code of what is in the way."""
+    """Look up the pending successors and append those that are new: 0, or the code of what is in the way. Those that are
+    not in their home lines are put there; where it is full, the next line is asked for, and they are placed when all others
+    are. To look one up again, after something was in the way, does no harm: it is known."""
+    code = check_more(context, worker)
+    if code != 0:
+        return code
     pending = load(worker, P_PENDING)
-    index = load(worker, P_LOOKED_UP)
-    hashes = load(worker, P_HASHES)
-    table = load(context, C_TABLE)
-    lines = load(context, C_LINES)
-    code = 0
-    while index < pending and code == 0:
-        if load(worker, P_PLACE) == load(worker, P_PLACE_END):
-            code = reserve(context, worker)
-        if load(worker, P_LOG_USED) + W + 1 > load(worker, P_LOG_SIZE):
-            code = LOG
+    chosen = load(worker, P_CHOSEN)
+    unknown = sift(context, worker, load(worker, P_LOOKED_UP), pending)
+    number = 0
+    left = 0
+    while number < unknown and code == 0:
+        code = see_place(context, worker)
         if code == 0:
-            result = place(table, lines, load(hashes, 2 * index), load(hashes, 2 * index + 1))
-            if result == NEW:
-                append(context, worker, load(worker, P_OUT) + index * (8 * W))
-            if result == NO_ROOM:
-                code = GROW
-            else:
-                index += 1
-    if index == pending:
-        index = 0
-        pending = 0
-    store(worker, P_LOOKED_UP, index)
-    store(worker, P_PENDING, pending)
+            until = min(unknown, number + load(worker, P_PLACE_END) - load(worker, P_PLACE))
+            left = put_home(context, worker, number, until, left)
+            number = until
+            code = check_more(context, worker)
+    late = 0
+    while late < left and code == 0:
+        code = see_place(context, worker)
+        if code == 0:
+            code = put_late(context, worker, load(chosen, late))
+            late += code == 0
+    if late < left:
+        pending = load(chosen, late)
+    elif number < unknown:
+        pending = load(chosen, number)
+    if code == 0:
+        code = check_more(context, worker)
+    store(worker, P_LOOKED_UP, pending)
+    if pending == load(worker, P_PENDING):
+        store(worker, P_LOOKED_UP, 0)
+        store(worker, P_PENDING, 0)
     return code
 
 
-def append(context: int, worker: int, state: int) -> int:
-    """Put a new state into the queue and check it."""
-    position = load(worker, P_PLACE)
-    kept = load(context, C_QUEUE) + position * (8 * W)
-    copy(state, kept)
-    store(worker, P_PLACE, position + 1)
-    store(worker, P_NEW, load(worker, P_NEW) + 1)
+def put_home(context: int, worker: int, first: int, last: int, left: int) -> int:
+    """Put chosen successors from `first` up to `last` into their home lines and, where new, into the queue, which has
+    places for all; choose those with a full line again, after `left` others: how many are."""
+    out = load(worker, P_OUT)
+    hashes = load(worker, P_HASHES)
+    chosen = load(worker, P_CHOSEN)
+    table = load(context, C_TABLE)
+    lines = load(context, C_LINES)
+    queue = load(context, C_QUEUE)
+    mask = load(context, C_MASK)
+    nowhere = worker + 8 * P_NOWHERE
+    here = load(worker, P_PLACE)
+    alone = load(context, C_ALONE)
+    for number in range(first, last):
+        index = load(chosen, number)
+        state = out + index * (8 * W)
+        entry = hashes + index * hash_size()
+        one = load(entry, 0)
+        line = table + (home_line(one, lines) << LINE_LOG)
+        if WIDE == 0 and alone:
+            result = put_alone(line, second_of(state, entry), nowhere)
+        else:
+            result = place_home(line, one, second_of(state, entry))
+        copy(state, queue + (here & mask) * (8 * W))
+        here += result == NEW
+        store(chosen, left, index)
+        left += result == NO_ROOM
+        prefetch(line + LINE * (result == NO_ROOM))
+    store(worker, P_PLACE, here)
+    return left
+
+
+def put_late(context: int, worker: int, index: int) -> int:
+    """Put one successor wherever it goes: 0, or GROW."""
+    state = load(worker, P_OUT) + index * (8 * W)
+    entry = load(worker, P_HASHES) + index * hash_size()
+    result = place(load(context, C_TABLE), load(context, C_LINES), load(entry, 0), second_of(state, entry))
+    if result == NEW:
+        copy(state, kept(context, load(worker, P_PLACE)))
+        store(worker, P_PLACE, load(worker, P_PLACE) + 1)
+    return GROW if result == NO_ROOM else 0
+
+
+def sift(context: int, worker: int, first: int, last: int) -> int:
+    """Choose the pending successors that are not in their home lines; how many. Without branches: whether one is known
+    nobody can predict."""
+    out = load(worker, P_OUT)
+    hashes = load(worker, P_HASHES)
+    chosen = load(worker, P_CHOSEN)
+    table = load(context, C_TABLE)
+    lines = load(context, C_LINES)
+    number = 0
+    for index in range(first, last):
+        entry = hashes + index * hash_size()
+        one = load(entry, 0)
+        store(chosen, number, index)
+        number += at_home(table + (home_line(one, lines) << LINE_LOG), one, second_of(out + index * (8 * W), entry)) == 0
+    return number
+
+
+def see_place(context: int, worker: int) -> int:
+    """See that there is a place for a state, and before a new block that those of the old one are checked: 0, FULL or LOG."""
+    if load(worker, P_PLACE) != load(worker, P_PLACE_END):
+        return 0
+    code = check_more(context, worker)
+    return code if code else reserve(context, worker)
+
+
+def check_more(context: int, worker: int) -> int:
+    """Count and check the new states in the block of places: 0, or LOG."""
+    first = load(worker, P_CHECKED)
+    last = load(worker, P_PLACE)
     check = load(context, C_CHECK)
-    if check != 0:
-        r = call(check, kept)
-        store(worker, P_WITNESS, load(worker, P_WITNESS) | r & WITNESS)
-        if r & 1:
-            write_log(worker, VIOLATION, kept)
-    return 0
+    code = log_full(worker)
+    if check == 0 and code == 0:
+        store(worker, P_NEW, load(worker, P_NEW) + last - first)
+        first = last
+    while first < last and code == 0:
+        state = kept(context, first)
+        r = call(check, state)
+        first += 1
+        store(worker, P_NEW, load(worker, P_NEW) + 1)
+        if r != 0:
+            store(worker, P_WITNESS, load(worker, P_WITNESS) | r & WITNESS)
+            if r & 1:
+                code = write_log(worker, VIOLATION, state)
+    store(worker, P_CHECKED, first)
+    return code
 
 
 def reserve(context: int, worker: int) -> int:
     """Reserve places at the tail of the queue, fewer than BLOCK where the queue ends: 0, or FULL."""
     tail = load_relaxed(context, C_TAIL)
-    end = min(tail + BLOCK, load(context, C_CAPACITY))
+    end = min(tail + BLOCK, load(context, C_QUEUE_END))
     while tail < end:
         found = compare_exchange(context, C_TAIL, tail, end)
         if found == tail:
             store(worker, P_PLACE, tail)
+            store(worker, P_CHECKED, tail)
             store(worker, P_PLACE_END, end)
             return 0
         tail = found
-        end = min(tail + BLOCK, load(context, C_CAPACITY))
+        end = min(tail + BLOCK, load(context, C_QUEUE_END))
     return FULL
 
 
@@ -300,57 +440,148 @@ def ancestors(context: int, worker: int, first: int, last: int) -> int:
     for index in range(first, last):
         if load(worker, P_LOG_USED) >= load(worker, P_LOG_SIZE):
             return index
-        r = call(load(context, C_EXPAND), load(context, C_QUEUE) + index * (8 * W), out, load(worker, P_NOTE))
+        r = call(load(context, C_EXPAND), kept(context, index), out, load(worker, P_NOTE))
         for successor in range(r & COUNT_MASK):
             if find_in(load(context, C_OTHER_TABLE), load(context, C_OTHER_LINES), out + successor * (8 * W)) >= 0:
-                store(load(worker, P_LOG), load(worker, P_LOG_USED), index)
-                store(worker, P_LOG_USED, load(worker, P_LOG_USED) + 1)
+                log_number(worker, index)
                 break
     return last
 
 
-def mark(context: int, worker: int, marks: int, first: int, last: int) -> int:
-    """Mark the states from `last - 1` down to `first` in which an execution can end or that have a marked successor: a byte
-    for each slot of the table. How many are newly marked. All of them have been expanded before."""
+def log_number(worker: int, number: int) -> int:
+    """There is room."""
+    store(load(worker, P_LOG), load(worker, P_LOG_USED), number)
+    store(worker, P_LOG_USED, load(worker, P_LOG_USED) + 1)
+    return 0
+
+
+# Marking, in batches as well. A group is one state of the batch: two words.
+GROUP_SLOT = 0  # its slot
+GROUP_STATE = 1  # its position; once it is expanded: bit 0, whether it ends; COUNTED, how many successors; above, their index
+COUNTED = (1 << 32) - 2
+
+
+def mark(context: int, worker: int, marks: int, first: int, last: int, down: int) -> int:
+    """Mark the states from `first` up to `last`, or with `down` from the last to the first, in which an execution can end
+    or that have a marked successor: a byte for each slot of the table. How many are newly marked. All of them have been
+    expanded before."""
     newly = 0
-    for index in range(last - 1, first - 1, -1):
-        state = load(context, C_QUEUE) + index * (8 * W)
-        slot = find(context, state)
-        if load8(marks, slot) == 0:
-            newly += mark_one(context, worker, marks, state, slot)
+    while first < last:
+        begin = max(last - BATCH, first) if down else first
+        end = min(begin + BATCH, last)
+        groups = find_unmarked(context, worker, marks, begin, end, down)
+        group = 0
+        while group < groups:
+            after = expand_groups(context, worker, group, groups)
+            newly += mark_groups(context, worker, marks, group, after)
+            group = after
+        if down:
+            last = begin
+        else:
+            first = end
     return newly
 
 
-def mark_one(context: int, worker: int, marks: int, state: int, slot: int) -> int:
-    """All lines are asked for before the first is looked at."""
+def find_unmarked(context: int, worker: int, marks: int, first: int, last: int, down: int) -> int:
+    """A group for each state without a mark, in that order; how many."""
+    groups = load(worker, P_GROUPS)
+    hashes = load(worker, P_HASHES)
+    table = load(context, C_TABLE)
+    lines = load(context, C_LINES)
+    for index in range(first, last):
+        one = first_hash(kept(context, index))
+        store(hashes, index - first, one)
+        prefetch(table + (home_line(one, lines) << LINE_LOG))
+    for number in range(last - first):
+        index = last - 1 - number if down else first + number
+        one = load(hashes, index - first)
+        slot = locate(table, lines, one, second_hash(kept(context, index), one))
+        prefetch(marks + slot)
+        store(groups + 16 * number, GROUP_SLOT, slot)
+        store(groups + 16 * number, GROUP_STATE, index)
+    left = 0
+    for number in range(last - first):
+        slot = load(groups + 16 * number, GROUP_SLOT)
+        index = load(groups + 16 * number, GROUP_STATE)
+        store(groups + 16 * left, GROUP_SLOT, slot)
+        store(groups + 16 * left, GROUP_STATE, index)
+        left += load8(marks, slot) == 0
+    return left
+
+
+def expand_groups(context: int, worker: int, first: int, last: int) -> int:
+    """Expand groups until BATCH successors are there, and hash the first of each; the first group not expanded."""
+    groups = load(worker, P_GROUPS)
     out = load(worker, P_OUT)
-    r = call(load(context, C_EXPAND), state, out, load(worker, P_NOTE))
-    successors = r & COUNT_MASK
-    reached = shift_right(r, FLAGS) & END
-    if reached == 0:
-        hash_more(context, worker, 0, successors)
-        hashes = load(worker, P_HASHES)
-        for successor in range(successors):
-            first = load(hashes, 2 * successor)
-            second = load(hashes, 2 * successor + 1)
-            found = locate(load(context, C_TABLE), load(context, C_LINES), first, second)
-            if found >= 0 and load8(marks, found):
-                reached = 1
+    hashes = load(worker, P_HASHES)
+    pending = 0
+    while first < last and pending < BATCH:
+        group = groups + 16 * first
+        state = kept(context, load(group, GROUP_STATE))
+        r = call(load(context, C_EXPAND), state, out + pending * (8 * W), load(worker, P_NOTE))
+        count = r & COUNT_MASK
+        ends = (shift_right(r, FLAGS) & END) != 0
+        if count > 0:
+            hash_more(context, out, hashes, pending, pending + 1)
+        store(group, GROUP_STATE, pending << 32 | count << 1 | ends)
+        pending += count
+        first += 1
+    return first
+
+
+def mark_groups(context: int, worker: int, marks: int, first: int, last: int) -> int:
+    """Mark those that end or have a marked successor; how many. Mostly the first successor is, so the others are looked up
+    only where it is not, after that of all groups."""
+    groups = load(worker, P_GROUPS)
+    hashes = load(worker, P_HASHES)
+    for number in range(first, last):
+        state = load(groups + 16 * number, GROUP_STATE)
+        if state & COUNTED:
+            slot = slot_of(context, worker, state >> 32)
+            prefetch(marks + slot)
+            store(hashes + (state >> 32) * hash_size(), 0, slot)
+    newly = 0
+    left = 0
+    for number in range(first, last):
+        slot = load(groups + 16 * number, GROUP_SLOT)
+        state = load(groups + 16 * number, GROUP_STATE)
+        reached = state & 1
+        if reached == 0 and state & COUNTED:
+            reached = load8(marks, load(hashes + (state >> 32) * hash_size(), 0))
+        if reached:
+            store8(marks, slot, 1)
+            newly += 1
+        elif state & COUNTED:
+            store(groups + 16 * (first + left), GROUP_SLOT, slot)
+            store(groups + 16 * (first + left), GROUP_STATE, state)
+            hash_more(context, load(worker, P_OUT), hashes, state >> 32, (state >> 32) + ((state & COUNTED) >> 1))
+            left += 1
+    for number in range(first, first + left):
+        state = load(groups + 16 * number, GROUP_STATE)
+        for successor in range(state >> 32, (state >> 32) + ((state & COUNTED) >> 1)):
+            if load8(marks, slot_of(context, worker, successor)):
+                store8(marks, load(groups + 16 * number, GROUP_SLOT), 1)
+                newly += 1
                 break
-    if reached:
-        store8(marks, slot, 1)
-    return reached != 0
+    return newly
+
+
+def slot_of(context: int, worker: int, successor: int) -> int:
+    """The slot of a hashed successor; all are in the table."""
+    entry = load(worker, P_HASHES) + successor * hash_size()
+    state = load(worker, P_OUT) + successor * (8 * W)
+    return locate(load(context, C_TABLE), load(context, C_LINES), load(entry, 0), second_of(state, entry))
 
 
 def unmarked(context: int, worker: int, marks: int, first: int, last: int) -> int:
     """Log the number of each state from `first` up to `last` without a mark; gives what `ancestors` gives."""
-    for index in range(first, last):
-        if load(worker, P_LOG_USED) >= load(worker, P_LOG_SIZE):
-            return index
-        if load8(marks, find(context, load(context, C_QUEUE) + index * (8 * W))) == 0:
-            store(load(worker, P_LOG), load(worker, P_LOG_USED), index)
-            store(worker, P_LOG_USED, load(worker, P_LOG_USED) + 1)
-    return last
+    groups = load(worker, P_GROUPS)
+    while first < last and load(worker, P_LOG_USED) + BATCH <= load(worker, P_LOG_SIZE):
+        after = min(first + BATCH, last)
+        for group in range(find_unmarked(context, worker, marks, first, after, 0)):
+            log_number(worker, load(groups + 16 * group, GROUP_STATE))
+        first = after
+    return first
 
 
 ENTRIES = (run, insert_one, enter, finish, find, ancestors, mark, unmarked, grow)

@@ -3,7 +3,7 @@
 The compiled kernel expands, looks up and appends whole batches; here is the policy: when the table grows, how long a
 slice of work is, bounds, Ctrl-C, what to keep. What the kernel finds wrong is only a state: the interpreter, run on it,
 says what is wrong, so there is one place that knows the rules. States are kept in the order they were found while that
-takes little memory; a search whose states were dropped runs again, keeping them, if a race or a loop is looked for.
+takes little memory; a search whose states were lost runs again, keeping them, if a race or a loop is looked for.
 
 A guess that had no room (codegen/layout.py), or a lock that turned out not to protect a cell (reduction), makes what was
 explored void: `Void` says so, and who called widens the guess and begins again.
@@ -37,9 +37,13 @@ from .shortest import Move, Target, best
 from .table import Functions, Shape, Store, TableFull
 
 FIRST_LINES: Final = 1 << 12  # 256 KiB: more than most schemes need
-DOUBLE_BELOW: Final = 1 << 20  # lines (64 MiB): small tables double, large ones grow by a quarter, to stay near full
+DOUBLE_BELOW: Final = 1 << 21  # lines (128 MiB): small tables double, large ones grow by less, to stay near full
+CAREFUL_FROM: Final = 5 << 19  # lines from which they grow by two ninths only: 18 bytes a state in all is what we allow ourselves
 SLICE: Final = 4096  # batches between two looks at the clock: some tens of milliseconds
-KEPT_BYTES: Final = 64 << 20  # of states already expanded that are kept in memory
+FIRST_KEPT: Final = 1 << 16  # states that the queue keeps at first
+KEPT_BYTES: Final = 4 << 20  # of states: up to there the queue keeps all, beyond only those of two levels
+KEPT_BYTES_LOOPS: Final = 64 << 20  # the same if loops are looked for, which takes all states, at the end
+REPEATS_COUNTED: Final = False  # whether the model says which moves pass a loop: without any, there is nothing to look for
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
 NOTE_WORDS: Final = 2
@@ -121,20 +125,17 @@ class NativeSearch:
     levels: list[int] = field(default_factory=lambda: [0])  # where each level begins in the queue
     began: float = field(default_factory=time.monotonic)
     cpu: float = field(default_factory=time.process_time)
-    dropped: int = 0  # states no longer in memory
     pool: ThreadPoolExecutor | None = None
 
     def __post_init__(self) -> None:
         compiled, shape = self.compiled, self.compiled.shape
         memory = MOST_BYTES if self.bounds.memory is None else self.bounds.memory << 20
-        capacity = memory // (8 * shape.words)
-        if self.bounds.states is not None:
-            capacity = min(capacity, self.bounds.states + kernel.BLOCK * self.jobs)
+        limit = 1 << 62 if self.bounds.states is None else self.bounds.states + kernel.BLOCK * self.jobs
         address = compiled.library.address
         self.store = Store.make(
             shape, compiled.functions, address("expand"), address("check") if self._checks() else 0,
             widest=compiled.model.successors, note_words=NOTE_WORDS, lines=FIRST_LINES,
-            most_lines=memory // 64, capacity=capacity, workers=self.jobs,
+            most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=self.jobs,
         )  # fmt: skip
         self.store.context.words[kernel.C_SLICE] = SLICE
 
@@ -172,7 +173,6 @@ class NativeSearch:
                 return self._result(depth, bound=bound)
             first, last = last, self.store.states
             depth += first < last
-            self._drop(first)
         if self.found:
             return self._result(depth, failing=self._best(), complete=first >= last)
         return self._result(depth, failing=self._whole(), complete=True)
@@ -197,6 +197,7 @@ class NativeSearch:
         return self._bound(depth, last)
 
     def _run(self, workers: list[int]) -> list[int]:
+        self.store.context.words[kernel.C_ALONE] = len(workers) == 1
         if len(workers) == 1:
             return [self.store.run(workers[0])]
         if self.pool is None:
@@ -215,13 +216,26 @@ class NativeSearch:
             note = self.store.note[worker]
             raise Void(note[0], note[1])
         if code == kernel.FULL:
-            states = self.bounds.states
-            return hit("memory", self.bounds.memory or memory_used()) if states is None else hit("states", states)
+            return self._widen()
         if code == kernel.GROW:
             lines = self.store.table.lines
             if self.store.states < self.store.context.words[kernel.C_LIMIT] and not self._crowded(worker):
                 return None  # another worker has seen to it
-            self.store.grow(lines * 2 if lines < DOUBLE_BELOW else lines + lines // 4)
+            self.store.grow(lines * 2 if lines < DOUBLE_BELOW else lines + (lines * 2 // 5 if lines < CAREFUL_FROM else lines * 2 // 9))
+        return None
+
+    def _widen(self) -> BoundHit | None:
+        """More places for states. Each level doubles the queue, or lets it forget what is expanded, as often as it takes."""
+        store = self.store
+        if store.states >= store.limit:
+            return hit("states", self.bounds.states or store.limit)
+        if store.states < store.context.words[kernel.C_QUEUE_END]:
+            return None  # another worker has seen to it
+        most = KEPT_BYTES_LOOPS if self.compiled.may_repeat else KEPT_BYTES
+        if not self.keep and 2 * store.capacity * 8 * self.compiled.shape.words > most and self.levels[-2] > store.lost:
+            store.keep_from(self.levels[-2])
+        elif not store.widen():
+            return hit("memory", self.bounds.memory or memory_used())
         return None
 
     def _crowded(self, worker: int) -> bool:
@@ -239,7 +253,7 @@ class NativeSearch:
         left = last - min(self.store.context.words[kernel.C_NEXT], last)
         states = self.store.states
         self.progress(Progress(states, self.store.total(kernel.P_TRANSITIONS), depth, left, seconds))
-        if any(one.flags & kernel.TOO_LONG for one in self.found):
+        if any(one.flags & kernel.TOO_LONG and self._too_long(one.state) for one in self.found):
             return hit("ops", self.bounds.ops)
         if self.bounds.states is not None and states > self.bounds.states:
             return hit("states", self.bounds.states)
@@ -252,13 +266,6 @@ class NativeSearch:
     def _unfinished(self, first: int, last: int) -> bool:
         states = (self._state(index) for index in range(first, last))
         return any(thread[0] != FINISHED for _, threads in states for thread in threads)
-
-    def _drop(self, first: int) -> None:
-        """Forget states that are expanded, if all of them take too much memory."""
-        size = 8 * self.compiled.shape.words
-        if not self.keep and (first - self.dropped) * size > KEPT_BYTES:
-            self.store.forget(self.dropped, first)
-            self.dropped = first
 
     # States
 
@@ -303,12 +310,16 @@ class NativeSearch:
         violation = targets[race.target][3]
         return Failing(violation.reason, race.schedule, race.switches, violation.condition)
 
+    def _too_long(self, packed: tuple[int, ...]) -> bool:
+        """Whether a step that ran long is one without an end in sight, and not one that is known to repeat itself."""
+        return any(isinstance(outcome, TooLong) for _, outcome in self._moves(self.compiled.model.layout.decode(packed)))
+
     def _wrong(self, one: _Found) -> list[tuple[Move | None, Violation]]:
         state = self.compiled.model.layout.decode(one.state)
         found: list[tuple[Move | None, Violation]] = []
         if one.flags & kernel.VIOLATION:
             found += [(None, violation) for observer in self.observers if (violation := observer.on_state(state)) is not None]
-        if one.flags & (kernel.FAULT | kernel.DEADLOCK):
+        if one.flags & (kernel.FAULT | kernel.DEADLOCK | kernel.TOO_LONG):
             moves = self._moves(state)
             found += [(move, Violation(out.reason, FAULT_RANK)) for move, out in moves if isinstance(out, Faulted)]
             found += [(None, violation) for violation in self._expanded(state, moves)]
@@ -325,7 +336,7 @@ class NativeSearch:
     def _ways(self, targets: list[tuple[int, tuple[int, ...]]]) -> tuple[dict[int, list[tuple[Edge, int]]], dict[tuple[int, ...], int]]:
         """The moves of all shortest ways to states of given levels, and the numbers the states have in them; the initial
         state has 0. Goes back from level to level: who has a successor that is wanted is wanted."""
-        if self.dropped:
+        if self.store.lost:
             return self._again()._ways(targets)
         numbers = {self._words(0): 0}
         for _, state in targets:
@@ -377,12 +388,13 @@ class NativeSearch:
         for bit, number in enumerate(asked):
             if not witness >> bit & 1:
                 return Failing(Reason.SOMETIMES, (), 0, number)
-        return self._spinning() if self.compiled.may_repeat else None
+        repeated = not REPEATS_COUNTED or self.store.total(kernel.P_REPEATED)
+        return self._spinning() if self.compiled.may_repeat and repeated else None
 
     def _spinning(self) -> Failing | None:
         """States from which no execution can end, if there are any: those that marking backwards from the ends does not
         reach. The observers say what is wrong with the graph of just them."""
-        if self.dropped:
+        if self.store.lost:
             return self._again()._spinning_with(self.observers)
         return self._spinning_with(self.observers)
 
@@ -392,7 +404,8 @@ class NativeSearch:
             return None
         graph = self._graph_of(unmarked)
         for observer in observers:
-            wrong = list(observer.on_explored(graph))
+            # A `sometimes` is not the graph's business: the kernel has looked at all states, the observer at none.
+            wrong = [one for one in observer.on_explored(graph) if one[1].reason is not Reason.SOMETIMES]
             if wrong:
                 states = [self._packed(graph.states[number]) for number, _ in wrong]
                 ways, numbers = self._ways([(graph.levels[number], state) for (number, _), state in zip(wrong, states, strict=True)])

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from lockverse.ir.reason import Reason
 from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome, Pruned, TooLong
 
-from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used
+from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used, out_of_memory
 from .graph import Edge, Graph
 from .observer import Expansion, Observer, Violation
 from .shortest import Move, Schedule, Target, shortest
@@ -61,7 +61,7 @@ class Engine:
 class Result:
     """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
     `completed` counts the states in which every thread is at rest (those that have finished are): if there are none,
-    assumptions cut all short."""
+    assumptions cut all short. `shortest`: no race is shorter than that of `failing`."""
 
     states: int
     transitions: int
@@ -72,6 +72,7 @@ class Result:
     failing: Failing | None = None
     bound: BoundHit | None = None
     engine: Engine = Engine()
+    shortest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class _Search:
         except KeyboardInterrupt:
             return self._result(bound=INTERRUPTED)
         except MemoryError:
-            return self._result(bound=hit("memory", memory_used()))
+            return self._result(bound=out_of_memory())
 
     def _levels(self) -> Result:
         frontier = [0]

@@ -1,7 +1,7 @@
 """The Python side of the compiled search: what it is compiled for, the memory it works in, and its functions.
 
-Memory is reserved far beyond what is used and costs nothing until it is touched, so that the table grows where it is and
-the queue just goes on. Leaves out policy (when to grow, what to do with what `run` comes back with), which is the search's.
+Memory is reserved far beyond what is used and costs nothing until it is touched, so that the table and the queue grow where
+they are. Leaves out policy (when to grow, what to do with what `run` comes back with), which is the search's.
 """
 
 from __future__ import annotations
@@ -111,12 +111,6 @@ class Region:
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self.words = memoryview(self._memory).cast("q")
 
-    def forget(self, first: int, last: int) -> None:
-        """Give back the whole pages between two offsets, where the system can: what was there is lost."""
-        first, last = -(-first // PAGE) * PAGE, last // PAGE * PAGE
-        if first < last and hasattr(mmap, "MADV_DONTNEED"):
-            self._memory.madvise(mmap.MADV_DONTNEED, first, last - first)
-
 
 class Table:
     """A hash table that grows where it is."""
@@ -155,6 +149,8 @@ class Table:
         growth[hashing.G_LINES], growth[hashing.G_NEW_LINES] = self.lines, lines
         growth[hashing.G_NEXT] = self.lines + hashing.FURTHEST
         growth[hashing.G_SLICE] = LINES_A_CALL
+        counts = Region(lines + hashing.FURTHEST, huge=True)
+        growth[hashing.G_COUNTS] = counts.address
         code = hashing.MORE
         while code in (hashing.MORE, hashing.SIDE_FULL):
             if code == hashing.SIDE_FULL:
@@ -203,19 +199,27 @@ class Store:
     table: Table
     queue: Region
     context: Region
+    most: int  # states that the queue can be widened to
+    limit: int  # states that there may be
+    lost: int = 0  # states before it may be overwritten
     workers: list[Worker] = field(default_factory=list)
 
     @classmethod
     def make(
         cls, shape: Shape, functions: Functions, expand: int, check: int, *,
-        widest: int, note_words: int, lines: int, most_lines: int, capacity: int, workers: int = 1,
+        widest: int, note_words: int, lines: int, most_lines: int, capacity: int, most: int, limit: int = 1 << 62,
+        workers: int = 1,
     ) -> Store:  # fmt: skip
-        """A store without states, and so many workers."""
+        """A store without states, and so many workers. The queue keeps `capacity` states, a power of two; it may be
+        widened to keep up to `most`. There may be `limit` states in all."""
+        assert capacity & capacity - 1 == 0
         table = Table(shape, functions, lines, most_lines)
-        queue = Region(capacity * shape.words * WORD, huge=True)
-        store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD))
+        queue = Region(most * shape.words * WORD, huge=True)
+        store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD), most, limit)
         words = store.context.words
-        words[kernel.C_QUEUE], words[kernel.C_CAPACITY] = queue.address, capacity
+        words[kernel.C_QUEUE] = queue.address
+        words[kernel.C_MASK] = capacity - 1
+        store.keep_from(0)
         words[kernel.C_EXPAND], words[kernel.C_CHECK] = expand, check
         store.set_table()
         store.workers += [store._worker(widest, note_words) for _ in range(workers)]
@@ -224,13 +228,16 @@ class Store:
     def _worker(self, widest: int, note_words: int) -> Worker:
         block = Region(kernel.WORKER_WORDS * WORD)
         out = Region((kernel.BATCH + widest) * self.shape.words * WORD)
-        hashes = Region((kernel.BATCH + widest) * 2 * WORD)
+        hashes = Region((kernel.BATCH + widest) * kernel.HASH_BYTES)
         note = Region(max(note_words, 1) * WORD)
+        groups = Region(kernel.BATCH * 2 * WORD)
+        chosen = Region((kernel.BATCH + widest) * WORD)
         log = Region(LOG_ENTRIES * (self.shape.words + 1) * WORD)
         words = block.words
         words[kernel.P_OUT], words[kernel.P_HASHES], words[kernel.P_NOTE] = out.address, hashes.address, note.address
         words[kernel.P_LOG], words[kernel.P_LOG_SIZE] = log.address, log.size // WORD
-        return Worker(block, log, (out, hashes, note))
+        words[kernel.P_GROUPS], words[kernel.P_CHOSEN] = groups.address, chosen.address
+        return Worker(block, log, (out, hashes, note, groups, chosen))
 
     @property
     def note(self) -> Sequence[memoryview]:
@@ -267,6 +274,7 @@ class Store:
     def state(self, index: int) -> tuple[int, ...]:
         """The words of a state, signed."""
         words = self.shape.words
+        index &= self.context.words[kernel.C_MASK]
         return tuple(self.queue.words[index * words : (index + 1) * words])
 
     def run(self, worker: int) -> int:
@@ -287,10 +295,29 @@ class Store:
         given = (ctypes.c_int64 * len(state))(*state)
         return self.functions["find"](self.context.address, ctypes.addressof(given))
 
-    def forget(self, first: int, last: int) -> None:
-        """States of the queue that are not needed any more; the table knows them still."""
-        size = self.shape.words * WORD
-        self.queue.forget(first * size, last * size)
+    @property
+    def capacity(self) -> int:
+        """How many states the queue keeps."""
+        return self.context.words[kernel.C_MASK] + 1
+
+    def keep_from(self, first: int) -> None:
+        """Let states before `first` be overwritten: they count as lost."""
+        self.lost = max(first, self.lost)
+        self.context.words[kernel.C_QUEUE_END] = min(self.lost + self.capacity, self.limit)
+
+    def widen(self) -> bool:
+        """Keep twice as many states, if there may be so many."""
+        old, size = self.capacity, self.shape.words * WORD
+        if 2 * old > self.most:
+            return False
+        tail = self.states
+        turn = tail // old * old  # where the ring began anew: what is on the side with the bit `old` goes to the upper half
+        first, last = (turn, tail) if turn & old else (max(tail - old, 0), turn)
+        start = self.queue.address + (first & old - 1) * size
+        ctypes.memmove(start + old * size, start, (last - first) * size)
+        self.context.words[kernel.C_MASK] = 2 * old - 1
+        self.keep_from(self.lost)
+        return True
 
     def ancestors(self, wanted: Sequence[Sequence[int]], first: int, last: int) -> list[int]:
         """The numbers of the states from `first` up to `last` with a successor among the wanted ones."""
@@ -309,14 +336,21 @@ class Store:
 
     def unmarked(self) -> list[int]:
         """The numbers of the states from which no state is reached in which an execution can end."""
-        marks = Region(self.table.slots)
-        newly = 1
-        while newly:  # mostly two rounds: successors are behind in the queue, but for loops
-            newly = 0
-            for last in range(self.states, 0, -STATES_A_CALL):
-                span = (max(last - STATES_A_CALL, 0), last)
-                newly += self.functions["mark"](self.context.address, self.workers[0].address, marks.address, *span)
-        return self._logged(self.functions["unmarked"], (marks.address,), 0, self.states)
+        marks = Region(self.table.slots, huge=True)
+        left = self.states - self._mark(marks, 0, 1, True)
+        down = left == self.states  # ends are mostly deep; but if the first state is one, others lead back to it
+        idle = 0
+        while left and idle < 2:  # downwards a round follows moves to new states, upwards those back to old ones
+            newly = self._mark(marks, 0, self.states, down)
+            idle = 0 if newly else idle + 1
+            left -= newly
+            down = not down
+        return self._logged(self.functions["unmarked"], (marks.address,), 0, self.states) if left else []
+
+    def _mark(self, marks: Region, first: int, last: int, down: bool) -> int:
+        pieces = [(begin, min(begin + STATES_A_CALL, last)) for begin in range(first, last, STATES_A_CALL)]
+        given = self.context.address, self.workers[0].address, marks.address
+        return sum(self.functions["mark"](*given, *piece, down) for piece in (reversed(pieces) if down else pieces))
 
     def _logged(self, function: Callable[..., int], arguments: tuple[int, ...], first: int, last: int) -> list[int]:
         """The numbers that a function logs, called again where it stops."""
@@ -334,15 +368,22 @@ class Store:
     def close_holes(self) -> None:
         """Move states from the end of the queue into the places that workers reserved and did not use: from the last hole
         to the first, so that what is behind a hole has none."""
-        size = self.shape.words * WORD
         end = self.states
         for first, last, worker in sorted(self._holes(), key=lambda hole: -hole[0]):
             moved = min(last - first, end - last)
-            start = self.queue.address + (end - moved) * size
-            ctypes.memmove(self.queue.address + first * size, start, moved * size)
+            self._copy(end - moved, first, moved)
             end -= last - first
-            worker.block.words[kernel.P_PLACE] = worker.block.words[kernel.P_PLACE_END] = 0
+            words = worker.block.words
+            words[kernel.P_PLACE] = words[kernel.P_PLACE_END] = words[kernel.P_CHECKED] = 0
         self.context.words[kernel.C_TAIL] = end
+
+    def _copy(self, source: int, target: int, states: int) -> None:
+        """Copy states of the queue, in pieces where it begins anew."""
+        size, mask = self.shape.words * WORD, self.capacity - 1
+        while states:
+            piece = min(states, mask + 1 - (source & mask), mask + 1 - (target & mask))
+            ctypes.memmove(self.queue.address + (target & mask) * size, self.queue.address + (source & mask) * size, piece * size)
+            source, target, states = source + piece, target + piece, states - piece
 
     def _holes(self) -> Iterable[tuple[int, int, Worker]]:
         for worker in self.workers:

@@ -124,7 +124,8 @@ class NativeMachine:
 
     def check(self, state: MachineState) -> tuple[bool, tuple[int, ...]]:
         """Whether something that must hold does not, and which `sometimes` hold."""
-        result = self._check(ctypes.addressof(self.pack(state)))
+        packed = self.pack(state)  # first, as it may make the code anew
+        result = self._check(ctypes.addressof(packed))
         kinds = [number for number, one in enumerate(self._linked.program.properties) if Reason(one.kind) is Reason.SOMETIMES]
         return bool(result & 1), tuple(number for bit, number in enumerate(kinds, 1) if result >> bit & 1)
 

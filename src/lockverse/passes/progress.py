@@ -20,38 +20,41 @@ def may_repeat(code: Code) -> bool:
 
 def repeating(code: Code) -> frozenset[tuple[int, int]]:
     """Jumps (from, to), one of which at least every execution takes that comes back to where it was."""
-    return frozenset(jump for loop in components(code, set(range(len(code.ops)))) for jump in _back(code, loop))
+    met = frozenset(target for at, op in enumerate(code.ops) if isinstance(op, ops.Jump | ops.Branch) for target in successors(op, at))
+    return frozenset(jump for loop in components(code, set(range(len(code.ops)))) for jump in _back(code, met, loop))
 
 
-def _back(code: Code, loop: set[int]) -> list[tuple[int, int]]:
+def _back(code: Code, met: frozenset[int], loop: set[int]) -> list[tuple[int, int]]:
     """Such jumps of a loop: those to its first op, and then those of the loops that are left inside without that op. A loop
     that counts has none of its own: going round it changes a register for good."""
     if not any(isinstance(code.ops[pc], ops.Step) for pc in loop):
         return []
-    counting = {pc for pc in loop if _counts(code, loop, pc)}
+    counting = {pc for pc in loop if _counts(code, met, loop, pc)}
     first = min(loop)
     found = [] if counting else [(pc, first) for pc in sorted(loop) if first in successors(code.ops[pc], pc)]
     inner = components(code, loop - (counting or {first}))
-    return found + [jump for one in inner for jump in _back(code, one)]
+    return found + [jump for one in inner for jump in _back(code, met, one)]
 
 
-def _counts(code: Code, loop: set[int], pc: int) -> bool:
+def _counts(code: Code, met: frozenset[int], loop: set[int], pc: int) -> bool:
     """Whether the op counts a register up that the loop changes in no other way."""
-    counted = _counted(code, pc)
+    counted = _counted(code, met, pc)
     if counted is None:
         return False
-    return all(counted.number not in writes(code.ops[other]) or _counted(code, other) == counted for other in loop)
+    return all(counted.number not in writes(code.ops[other]) or _counted(code, met, other) == counted for other in loop)
 
 
-def _counted(code: Code, pc: int) -> Reg | None:
-    """The register an op counts up: `r = r + 1`, at once or by way of others in the run of ops before it."""
+def _counted(code: Code, met: frozenset[int], pc: int) -> Reg | None:
+    """The register an op counts up: `r = r + 1`, at once or by way of others in the run of ops before it. `met` are the
+    targets of jumps."""
     written = writes(code.ops[pc])
     if not written or _source(code.ops[pc])[0] is None:
         return None
     register, total = written[0], 0
-    for op in reversed(code.ops[: pc + 1]):
-        if isinstance(op, ops.Jump | ops.Branch | ops.Return):
-            return None
+    for at in range(pc, -1, -1):
+        op = code.ops[at]
+        if isinstance(op, ops.Jump | ops.Branch | ops.Return) or (at < pc and at + 1 in met):
+            return None  # beyond it, it may be another time round
         if register in writes(op):
             source, more = _source(op)
             if source is None:

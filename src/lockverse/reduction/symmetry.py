@@ -6,7 +6,8 @@ System Design 9, 1996; together with ample sets: Emerson, Jha and Peled, TACAS 1
 alike, and it does, as it is made from code and cells). Threads are told apart by
 
 - arguments: those that the code changes may differ, as they are part of the state, others may not;
-- the number of the CPU: whoever reads a pid, or has bits by pid (RCU's blockers), forbids it;
+- the number of the CPU: whoever reads a pid, computes with the address of a task, compares its order, or has bits by pid
+  (RCU's blockers), forbids it; asking whether a lock's owner is the thread itself, or anybody, is what remains;
 - pointers to tasks outside of locks: a register that keeps one forbids it;
 - properties that look at locks or tasks.
 
@@ -15,15 +16,17 @@ Leaves out objects that are interchangeable (pages of one kind, say), and loops 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from lockverse.codegen.layout import Layout
 from lockverse.codegen.plan import Plan
 from lockverse.codegen.symmetry import exchange
-from lockverse.codegen.values import Values
+from lockverse.codegen.values import Access, Flow, Values
+from lockverse.ir import ops
+from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.program import Code, Linked
-from lockverse.passes.registers import writes
+from lockverse.passes.registers import reads, writes
 
 from .footprints import read_by_conditions
 
@@ -76,7 +79,37 @@ def _told_apart(values: Values, layout: Layout) -> bool:
         return True
     if any(access.cells & pids for flow in values.flows for access in values.facts(flow).accesses.values()):
         return True
+    if any(_computes_with_tasks(values, flow) for flow in values.flows):
+        return True
     return _keeps_tasks(values, own)
+
+
+def _computes_with_tasks(values: Values, flow: Flow) -> bool:
+    """Whether a code does anything with the address of a task but compare it for equality, with another or with NULL, store it
+    as a lock's owner, and look at the task's own cells."""
+    locks = set(values.linked.program.locks)
+    accesses = values.facts(flow).accesses
+    tasks: set[int] = set()
+    grown = True
+    while grown:
+        before = len(tasks)
+        for pc, op in enumerate(flow.code.ops):
+            owner = isinstance(op, ops.Load) and pc in accesses and bool(accesses[pc].cells & locks)
+            passed_on = isinstance(op, ops.Copy | ops.Field) and any(number in tasks for number in reads(op))
+            if isinstance(op, ops.Self) or owner or passed_on:
+                tasks.update(writes(op))
+        grown = len(tasks) > before
+    return any(_tells(op, pc, tasks, locks, accesses) for pc, op in enumerate(flow.code.ops))
+
+
+def _tells(op: ops.Op, pc: int, tasks: set[int], locks: set[int], accesses: Mapping[int, Access]) -> bool:
+    if not any(number in tasks for number in reads(op)):
+        return False
+    if isinstance(op, ops.Binary) and op.op in ("eq", "ne"):
+        return not all(one == Imm(0) or (isinstance(one, Reg) and one.number in tasks) for one in (op.a, op.b))
+    if isinstance(op, ops.Store) and isinstance(op.src, Reg) and op.src.number in tasks:
+        return pc in accesses and not accesses[pc].cells <= locks
+    return not isinstance(op, ops.Copy | ops.Field | ops.Load | ops.Store)
 
 
 def _keeps_tasks(values: Values, own: set[int]) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -36,8 +37,9 @@ class Outcome:
     """The result for one scheme with one choice of parameters.
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
-    `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the shortest race.
-    `trace_file` is where the trace was written, if it was.
+    `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the race, and
+    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for. `trace_file` is where the trace was
+    written, if it was.
     """
 
     scheme: str
@@ -57,6 +59,8 @@ class Outcome:
     trace: Trace | None = None
     trace_file: str | None = None
     engine: Engine = field(default_factory=Engine)
+    shortest: bool = True
+    spinning: bool = True
 
     @property
     def title(self) -> str:
@@ -83,10 +87,9 @@ def _what(outcome: Outcome) -> str:
 
 def footer(outcome: Outcome) -> list[str]:
     """What was explored, and how to see the race again."""
-    counts = f"{outcome.states:,} states, {outcome.transitions:,} transitions"
-    took = f"{outcome.seconds:.1f} s"
+    counts, took = _counts(outcome), f"{outcome.seconds:.1f} s"
     if outcome.verdict is Verdict.HOLDS:
-        lines = [f"every interleaving explored: {counts}, {took}"]
+        lines = [_everything(outcome), *_limits(outcome)]
         if not outcome.completed:
             lines.append("note: no execution came to its end: assume() cut every one short, so little was checked")
         return lines
@@ -94,16 +97,47 @@ def footer(outcome: Outcome) -> list[str]:
         return [f"not every interleaving was explored: {counts}, {took}"]
     lines = [f"explored until the first race: {counts}, {took}"]
     if outcome.trace is not None and outcome.trace.events:
-        loop = outcome.trace.failure.loop
-        steps = _count(len(outcome.trace.events) if loop is None else loop, "step")
-        if loop is not None:
-            steps += f" and a loop of {_count(len(outcome.trace.events) - loop, 'step')}"
-        lines = [f"a shortest race: {steps}, {_count(outcome.switches or 0, 'context switch')}; {counts} explored, {took}"]
+        race = "a shortest race" if outcome.shortest else "a race"
+        lines = [f"{race}: {_length(outcome.trace)}, {_count(outcome.switches or 0, 'context switch')}; {counts} explored, {took}"]
+        lines += [] if outcome.shortest else ["there may be a shorter one: the search for it, without reduction, did not come to its end"]
     if outcome.reason == "sometimes":
-        lines = [f"every interleaving explored: {counts}, {took}"]
+        lines = [_everything(outcome), *_limits(outcome)]
     if outcome.trace_file is not None:
         lines.append(f"replay: lockverse replay {outcome.trace_file}")
     return lines
+
+
+def _counts(outcome: Outcome) -> str:
+    """`12 states, 14 transitions`, and what left others out."""
+    reduced = f" after reduction ({', '.join(outcome.engine.reductions)})" if outcome.engine.reductions else ""
+    return f"{outcome.states:,} states, {outcome.transitions:,} transitions{reduced}"
+
+
+def _everything(outcome: Outcome) -> str:
+    """That nothing was left out, and how much it was."""
+    took = f"{outcome.seconds:.1f} s"
+    if outcome.engine.reductions:
+        return f"every interleaving accounted for: {_counts(outcome)}, {took}; --reduce none for all of them"
+    return f"every interleaving explored: {_counts(outcome)}, {took}"
+
+
+def _limits(outcome: Outcome) -> list[str]:
+    """What a reader has to know before relying on a pass."""
+    lines = []
+    if outcome.engine.omission:
+        chance = math.ceil(math.log10(outcome.engine.omission))
+        lines.append(f"states were told apart by fingerprints: chance that a state was missed: below 1e{chance}")
+    if not outcome.spinning:
+        lines.append("endless spinning was not looked for (--no-spinning)")
+    return lines
+
+
+def _length(trace: Trace) -> str:
+    """`4 steps`, or `4 steps and a loop of 2 steps`."""
+    loop = trace.failure.loop
+    if loop is None:
+        return _count(len(trace.events), "step")
+    return f"{_count(loop, 'step')} and a loop of {_count(len(trace.events) - loop, 'step')}"
 
 
 def _count(number: int, thing: str) -> str:
@@ -134,7 +168,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict.value, "reason": outcome.reason, "message": outcome.message,
         "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
         "completed": outcome.completed,
-        "context_switches": outcome.switches, "seconds": round(outcome.seconds, 3),
+        "context_switches": outcome.switches, "shortest": outcome.shortest, "spinning": outcome.spinning, "seconds": round(outcome.seconds, 3),
         "engine": {
             "name": outcome.engine.name, "bits": outcome.engine.bits, "cpu_seconds": round(outcome.engine.cpu_seconds, 4),
             "compile_seconds": round(outcome.engine.compile_seconds, 4), "jobs": outcome.engine.jobs,

@@ -1,0 +1,58 @@
+"""The choice: the reference search first, and machine code for what it does not finish soon.
+
+Leaves out how a search in machine code comes about: native.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from lockverse.explore.bounds import INTERRUPTED, Bounds, least
+from lockverse.explore.observer import Observer
+from lockverse.explore.search import Progress, Result, explore
+from lockverse.ir.program import Linked
+from lockverse.machine.interpreter import Interpreter
+from lockverse.reduction import REDUCTIONS
+
+FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to search. `engine` is "auto", "reference" or "native"; `jobs` 0 is a thread a core, up to native.MOST_JOBS."""
+
+    engine: str = "auto"
+    reductions: tuple[str, ...] = REDUCTIONS
+    jobs: int = 0
+    spinning: bool = True  # whether endless spinning is looked for
+
+
+Observers: TypeAlias = Callable[[Interpreter], Sequence[Observer]]
+
+
+def search(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options) -> Result:
+    """Explore every interleaving, as far as `bounds` let."""
+    if options.engine == "reference":
+        return _reference(linked, observers, bounds, progress)
+    first = Result(0, 0, 0, 0, 0.0, False)
+    if options.engine == "auto":
+        within = replace(bounds, states=least(bounds.states, FIRST_STATES))
+        first = _reference(linked, observers, within, progress)
+        if within == bounds or first.bound is None or first.bound.name != "states":
+            return first
+    # Not at the top: LLVM and all that is about it take longer to load than most schemes take to check.
+    from .native import Unsupported, search_compiled
+
+    try:
+        return search_compiled(linked, observers, bounds, progress, options)
+    except Unsupported:
+        return _reference(linked, observers, bounds, progress)
+    except KeyboardInterrupt:  # while compiling; a search that runs has a result of its own
+        return replace(first, bound=INTERRUPTED)
+
+
+def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None]) -> Result:
+    machine = Interpreter(linked, bounds.ops)
+    return explore(machine, observers(machine), bounds, progress)
