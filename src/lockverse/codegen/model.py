@@ -125,7 +125,7 @@ def _expand(layout: Layout, symmetric: bool) -> str:
     resting = out.compare("eq", sums[RESTING], count)
     still = out.compare("eq", out.binary("add", finished, blocked), count)
     stuck = out.binary("and", still, out.binary("xor", resting, "true", "i1"), "i1")
-    flags = out.binary("and", sums[FLAGS], "63")
+    flags = sums[FLAGS]
     for condition, flag in ((stuck, DEADLOCK), (out.binary("or", resting, pruned, "i1"), END), (resting, COMPLETED)):
         flags = out.binary("or", flags, out.select(condition, str(flag), "0"))
     high = out.binary("or", out.binary("shl", flags, "48"), out.binary("shl", sums[MOVES], "24"))

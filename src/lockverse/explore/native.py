@@ -43,7 +43,6 @@ SLICE: Final = 4096  # batches between two looks at the clock: some tens of mill
 FIRST_KEPT: Final = 1 << 16  # states that the queue keeps at first
 KEPT_BYTES: Final = 4 << 20  # of states: up to there the queue keeps all, beyond only those of two levels
 KEPT_BYTES_LOOPS: Final = 64 << 20  # the same if loops are looked for, which takes all states, at the end
-REPEATS_COUNTED: Final = False  # whether the model says which moves pass a loop: without any, there is nothing to look for
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
 NOTE_WORDS: Final = 2
@@ -388,7 +387,7 @@ class NativeSearch:
         for bit, number in enumerate(asked):
             if not witness >> bit & 1:
                 return Failing(Reason.SOMETIMES, (), 0, number)
-        repeated = not REPEATS_COUNTED or self.store.total(kernel.P_REPEATED)
+        repeated = self.store.total(kernel.P_REPEATED)  # the moves that came back in a loop: without any, nothing can spin
         return self._spinning() if self.compiled.may_repeat and repeated else None
 
     def _spinning(self) -> Failing | None:
