@@ -17,6 +17,7 @@ from lockverse.machine.interpreter import Interpreter
 from lockverse.reduction import REDUCTIONS
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
+FIRST_STEPS: Final = 4_500  # likewise, of all threads: with many of them a state takes as many times longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ def search(linked: Linked, observers: Observers, bounds: Bounds, progress: Calla
         return _reference(linked, observers, bounds, progress)
     first = Result(0, 0, 0, 0, 0.0, False)
     if options.engine == "auto":
-        within = replace(bounds, states=least(bounds.states, FIRST_STATES))
+        first_states = min(FIRST_STATES, FIRST_STEPS // max(len(linked.codes), 1))
+        within = replace(bounds, states=least(bounds.states, first_states))
         first = _reference(linked, observers, within, progress)
         if within == bounds or first.bound is None or first.bound.name != "states":
             return first
