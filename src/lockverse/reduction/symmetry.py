@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Final
 
 from lockverse.codegen.layout import Layout
 from lockverse.codegen.plan import Plan
@@ -26,11 +27,13 @@ from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.program import Code, Linked
+from lockverse.ir.types import Ptr, StructRef
 from lockverse.passes.registers import reads, writes
 
 from .footprints import read_by_conditions
 
 Groups = tuple[tuple[int, ...], ...]
+_TASK: Final = Ptr(StructRef("task_struct"))
 
 
 def candidates(linked: Linked) -> Groups:
@@ -89,6 +92,14 @@ def _computes_with_tasks(values: Values, flow: Flow) -> bool:
     as a lock's owner, and look at the task's own cells."""
     locks = set(values.linked.program.locks)
     accesses = values.facts(flow).accesses
+    tasks = _tasks(values, flow)
+    return any(_tells(op, pc, tasks, locks, accesses) for pc, op in enumerate(flow.code.ops))
+
+
+def _tasks(values: Values, flow: Flow) -> set[int]:
+    """The registers of a code that hold its own task's address, a lock's owner, or the address of a cell of one."""
+    locks = set(values.linked.program.locks)
+    accesses = values.facts(flow).accesses
     tasks: set[int] = set()
     grown = True
     while grown:
@@ -99,7 +110,7 @@ def _computes_with_tasks(values: Values, flow: Flow) -> bool:
             if isinstance(op, ops.Self) or owner or passed_on:
                 tasks.update(writes(op))
         grown = len(tasks) > before
-    return any(_tells(op, pc, tasks, locks, accesses) for pc, op in enumerate(flow.code.ops))
+    return tasks
 
 
 def _tells(op: ops.Op, pc: int, tasks: set[int], locks: set[int], accesses: Mapping[int, Access]) -> bool:
@@ -115,8 +126,10 @@ def _tells(op: ops.Op, pc: int, tasks: set[int], locks: set[int], accesses: Mapp
 def _keeps_tasks(values: Values, own: set[int]) -> bool:
     """Whether a register that is kept between steps can name several tasks' cells."""
     for flow in values.flows:
+        pointers = {number for number, one in enumerate(flow.code.registers) if one.type == _TASK}
+        tasks = _tasks(values, flow) | pointers
         for pc, env in flow.entry.items():
-            for number in flow.code.keep[pc]:
+            for number in tasks.intersection(flow.code.keep[pc]):
                 known = env[number]
                 if known is not None and len(known) > 1 and known & own:
                     return True
