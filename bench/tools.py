@@ -202,7 +202,7 @@ def read_tlc(text: str) -> Found:
 
 def _harmony_missing() -> str | None:
     if shutil.which("harmony") is None:
-        return "harmony not found: `pip install harmony`, or https://harmony.cs.cornell.edu"
+        return "harmony not found: https://harmony.cs.cornell.edu"
     return None
 
 
@@ -299,10 +299,10 @@ _ALL = ("raw", "verdict", "growth")
 TOOLS = (
     Tool("spin", "SPIN, depth first, no reduction", ("raw", "growth"), _spin_missing, _spin_version,
          lambda case: _spin(case, "-DNOREDUCE"), read_spin),
-    _lockverse_tool("lockverse-1", "lockverse, native, no reduction, 1 thread", ("raw", "growth"), *_NATIVE, "--reduce", "none", "--jobs", "1"),
+    _lockverse_tool("lockverse-1", "lockverse, native, no reduction, 1 thread", ("raw", "growth"), *_NATIVE, "--reduce", "none", "--no-spinning", "--jobs", "1"),
     Tool("spin-bfs", "SPIN, breadth first, no reduction", ("raw",), _spin_missing, _spin_version,
          lambda case: _spin(case, "-DNOREDUCE", "-DBFS"), read_spin),
-    _lockverse_tool("lockverse-2", "lockverse, native, no reduction, 2 threads", ("raw",), *_NATIVE, "--reduce", "none", "--jobs", "2"),
+    _lockverse_tool("lockverse-2", "lockverse, native, no reduction, 2 threads", ("raw",), *_NATIVE, "--reduce", "none", "--no-spinning", "--jobs", "2"),
     Tool("rumur", "rumur, no symmetry, 1 thread", _ALL, _rumur_missing, lambda: _first_line("rumur", "--version"), _rumur, read_rumur),
     Tool("tlc", "TLC, 1 worker", ("raw", "verdict"), _tlc_missing, lambda: _first_line("java", "-version"), _tlc, read_tlc),
     Tool("harmony", "Harmony (its own grain)", ("verdict",), _harmony_missing, lambda: _first_line("harmony", "--version"), _harmony,
