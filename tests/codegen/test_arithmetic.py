@@ -20,8 +20,8 @@ from lockverse.ir.program import Cell, Code, Linked, Object, Program, Register, 
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.ir.types import S64, U64, Bool, Field, Int, Scalar, Struct, StructRef
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.native import Disagreement, NativeMachine, same
-from lockverse.machine.protocol import Faulted, Moved
+from lockverse.machine.native import NativeMachine, same
+from lockverse.machine.protocol import Disagreement, Faulted, Moved
 
 from .common import counts, linked_text, searched
 

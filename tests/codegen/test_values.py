@@ -13,13 +13,14 @@ import pytest
 
 from lockverse.codegen import same, values
 from lockverse.codegen.same import derived
-from lockverse.codegen.values import ANY, LIMIT, Env, Values, block_ends
+from lockverse.codegen.values import ANY, LIMIT, Env, Values
 from lockverse.ir import ops
 from lockverse.ir.ops import Op
 from lockverse.ir.program import Linked
 from lockverse.machine.interpreter import FINISHED, Interpreter, Run
 from lockverse.machine.protocol import Moved
 from lockverse.passes.keep import without_dead
+from lockverse.passes.registers import block_ends
 
 from .common import corpus, linked_text, looping_linked, random_linked, reachable, specialised, successors
 
@@ -120,7 +121,7 @@ class Check:
 
     def _envs(self, found: Values, flow: values.Flow) -> dict[int, Env]:
         envs: dict[int, Env] = {}
-        ends = block_ends(flow.code)
+        ends = block_ends(flow.code.ops)
         for start in sorted(flow.entry):
             found.block(flow, start, ends[start], list(flow.entry[start]), lambda pc, _op, env: envs.update({pc: list(env)}))
         return envs

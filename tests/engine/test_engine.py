@@ -12,8 +12,8 @@ import pytest
 from lockverse.codegen.values import Unsupported
 from lockverse.engine import Options, choose, native
 from lockverse.explore.bounds import Bounds
-from lockverse.explore.native import Disagreement
 from lockverse.explore.search import Progress, Result
+from lockverse.machine.protocol import Disagreement
 from lockverse.report.verdict import Outcome, footer
 from lockverse.session import check, replay
 

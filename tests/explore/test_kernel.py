@@ -369,7 +369,7 @@ def test_layout_and_stop_come_back_at_once() -> None:
     def expand(state: int, out: int, note: int) -> int:
         asked.append(ctypes.c_int64.from_address(state).value)
         ctypes.c_int64.from_address(note).value = 42
-        return kernel.LAYOUT_FLAG << kernel.FLAGS
+        return kernel.LAYOUT_FLAG << kernel.FLAGS_AT
 
     callback = EXPAND(expand)
     address = ctypes.cast(callback, ctypes.c_void_p).value

@@ -15,8 +15,8 @@ import pytest
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.native import Disagreement, NativeMachine, same
-from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Pruned, TooLong
+from lockverse.machine.native import NativeMachine, same
+from lockverse.machine.protocol import Blocked, Disagreement, Faulted, Machine, Moved, Pruned, TooLong
 
 from ..codegen.common import corpus, linked_text, looping_linked, random_linked, reachable
 from ..support import linked_of, scheme_text

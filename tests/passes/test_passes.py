@@ -12,8 +12,9 @@ from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg, Step
 from lockverse.ir.program import Code, Register
 from lockverse.ir.types import S64
+from lockverse.ir.verifier import verify_code
 from lockverse.passes.inline import Frame, Inlined
-from lockverse.passes.keep import keep
+from lockverse.passes.keep import keep, live_only, without_dead
 from lockverse.passes.layout import Row, lay_out
 from lockverse.passes.liveness import live_before
 from lockverse.passes.pipeline import inlined, link
@@ -119,7 +120,7 @@ def test_keep_by_hand() -> None:
     registers = (Register("a", S64, "local"), Register("b", S64, "local"), Register("t", S64, "temp"))
     frames = (Frame(-1, range(1)), Frame(0, range(1, 3)))
     assert keep(row, registers, frames) == ((0,), (), (0, 1, 2), (), ())
-    assert keep(row, registers, frames, dead=True) == ((), (), (2,), (), ())
+    assert live_only(row.ops) == ((), (), (2,), (), ())
 
 
 def test_layout_drops_jumps_to_what_comes_next() -> None:
@@ -147,4 +148,5 @@ def test_random_programs_link(tmp_path: Path) -> None:
         assert len(inlined(one)) >= 1
         for code in linked.codes:
             assert all(bool(kept) <= isinstance(op, Step) for kept, op in zip(code.keep, code.ops, strict=True))
-        assert link(one, verify=True, dead=True).codes
+        for code in without_dead(linked).codes:
+            verify_code(code, one, len(linked.origins))

@@ -28,27 +28,16 @@ class Access:
         """The bits of a field."""
         if place.bits == 0:
             return "0"
-        word = self.out.load(self.words[place.word])
-        moved = self.out.binary("lshr", word, str(place.shift)) if place.shift else word
-        return moved if place.shift + place.bits == 64 else self.out.binary("and", moved, literal((1 << place.bits) - 1))
+        return self.out.bits(self.out.load(self.words[place.word]), place.shift, place.bits)
 
     def read(self, one: Field) -> str:
         """The value of a field."""
         return self.decode(self.bits(one.place), one.encoding)
 
-    def write(self, one: Field, value: str, unfit: str) -> None:
-        """Put a value in a field; where a guess has no room for it, note that and go to `unfit`."""
-        code = self.encode(value, one, unfit)
-        if one.place.bits:
-            self.put(one.place.word, literal(~one.place.mask), self._moved(code, str(one.place.shift)))
-
     def put(self, word: int, keep: str, code: str) -> None:
         """Word := the bits of it in `keep`, with `code` in place of the others."""
         old = self.out.load(self.words[word])
         self.out.store(self.out.binary("or", self.out.binary("and", old, keep), code), self.words[word])
-
-    def _moved(self, code: str, shift: str) -> str:
-        return code if shift == "0" else self.out.binary("shl", code, shift)
 
     # Cells at a computed address: all have one encoding
 

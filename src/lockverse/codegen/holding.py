@@ -16,7 +16,7 @@ from typing import TypeAlias
 from lockverse.ir import ops
 from lockverse.passes.registers import successors
 
-from .values import Flow, Values, block_ends
+from .values import Flow, Values
 
 Held: TypeAlias = frozenset[int]
 
@@ -41,7 +41,7 @@ def holding(values: Values, without: frozenset[int]) -> Holding:
         found.locks.difference_update(*(one.cells for one in values.facts(flow).accesses.values()))
     stores = [_stores(values, flow, found) for flow in values.flows]
     for flow, mine in zip(values.flows, stores, strict=True):
-        found.held.append(_held(flow, mine, found))
+        found.held.append(_held(values, flow, mine, found))
     for flow, mine in zip(values.flows, stores, strict=True):
         for pc, (lock, taken) in mine.items():
             if not taken and lock not in found.held[flow.thread].get(pc, ()):
@@ -65,9 +65,9 @@ def _stores(values: Values, flow: Flow, found: Holding) -> dict[int, tuple[int, 
     return {pc: (lock, taken) for pc, (lock, taken) in mine.items() if lock in found.locks}
 
 
-def _held(flow: Flow, stores: dict[int, tuple[int, bool]], found: Holding) -> dict[int, Held]:
+def _held(values: Values, flow: Flow, stores: dict[int, tuple[int, bool]], found: Holding) -> dict[int, Held]:
     """The locks held before each op; a lock that two paths disagree on is left out."""
-    ends = block_ends(flow.code)
+    ends = values.ends(flow.code)
     known: dict[int, Held] = {0: frozenset()}
     at: dict[int, Held] = {}
     waiting = [0]

@@ -144,7 +144,7 @@ class Layout:
 
     def _thread(self, words: Sequence[int], number: int) -> tuple[int, tuple[int, ...]]:
         layout = self.threads[number]
-        pc = layout.positions[_bits(words, layout.place)]
+        pc = layout.positions[bits_of(words, layout.place)]
         if pc == FINISHED:
             return FINISHED, ()
         registers = [0] * len(self.linked.codes[number].registers)
@@ -158,12 +158,13 @@ class Layout:
         return pc, tuple(registers)
 
 
-def _bits(words: Sequence[int], place: Place) -> int:
+def bits_of(words: Sequence[int], place: Place) -> int:
+    """The bits of a field."""
     return (words[place.word] >> place.shift) & ((1 << place.bits) - 1)
 
 
 def _get(words: Sequence[int], one: Field) -> int:
-    return one.encoding.decode(_bits(words, one.place))
+    return one.encoding.decode(bits_of(words, one.place))
 
 
 def _put(words: list[int], one: Field, value: int) -> int | None:

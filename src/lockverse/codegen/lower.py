@@ -15,19 +15,22 @@ from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Op, Reg, Value
-from lockverse.ir.types import U64, Int, Struct
-from lockverse.passes.progress import repeating
+from lockverse.ir.types import U64, Int
 
 from .access import Access
 from .arithmetic import Arithmetic
 from .layout import FINISHED, Layout, Place
 from .plan import FREE, Need, Plan
 from .text import Tables, Writer, literal
-from .values import ANY, Env, Flow, Values, block_ends, value_of
+from .values import ANY, Env, Flow, Values, value_of
 
 # What a thread's function adds up in the words of %acc.
 MOVED, MOVES, WAITING, FLAGS, RESTING = range(5)
 ACCUMULATORS: Final = 5
+# What `expand` gives: successors in the bits below COUNT_BITS, moves in as many above them, flags from bit FLAGS_AT on.
+COUNT_BITS: Final = 24
+FLAGS_AT: Final = 48
+NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
 FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
@@ -37,13 +40,15 @@ BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was acces
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all functions of a model share. `rounds` bounds the rounds of a loop inside one step."""
+    """What all functions of a model share. `rounds` bounds the rounds of a loop inside one step; `repeating[id(code)]` are a
+    code's jumps that may lead back to where an execution was."""
 
     layout: Layout
     values: Values
     tables: Tables
     rounds: int
     plan: Plan
+    repeating: Mapping[int, frozenset[tuple[int, int]]]
 
 
 class Function:
@@ -56,8 +61,8 @@ class Function:
         self.words = [f"%word{i}" for i in range(self.layout.words)]
         self.access = Access(self.out, self.layout, context.tables, self.words)
         self.arithmetic = Arithmetic(self.out, lambda condition: self.out.unless(condition, "fault"))
-        self._ends = block_ends(self.code)
-        self._repeating = repeating(self.code) if flow.thread >= 0 else frozenset()
+        self._ends = context.values.ends(self.code)
+        self._repeating = context.repeating.get(id(self.code), frozenset())
 
     # The parts every function has
 
@@ -290,18 +295,10 @@ class Function:
                 self.out.unless("false" if self._held(lock) else "true", "fault")
             elif known is ANY or task in known:
                 self.out.unless(self.out.compare("ne", self.access.read_at("0", [lock]), str(task)), "fault")
-        nesting = _nesting(program.structs.values())
+        nesting = program.task_offset("rcu_read_lock_nesting")
         if nesting is not None and self.context.values.cells[task + nesting] != frozenset((0,)):
             self.out.unless(self.out.compare("eq", self.access.read_at("0", [task + nesting]), "0"), "fault")
         self.out.jump("exit")
-
-
-def _nesting(structs: object) -> int | None:
-    for struct in structs:  # type: ignore[attr-defined]
-        assert isinstance(struct, Struct)
-        if struct.kind == "task" and (found := struct.field("rcu_read_lock_nesting")) is not None:
-            return found.offset
-    return None
 
 
 _WRITE: Final[dict[type, Callable[..., None]]] = {
@@ -399,7 +396,7 @@ class ThreadFunction(Function):
     def _insert(self, place: Place, code: str) -> None:
         """Put bits where there are none."""
         if place.bits:
-            moved = self.out.binary("shl", code, str(place.shift)) if place.shift else code
+            moved = self.out.put_at(code, place.shift)
             self.out.store(self.out.binary("or", self.out.load(self.words[place.word]), moved), self.words[place.word])
 
     def _exits(self) -> None:
@@ -421,7 +418,7 @@ class ThreadFunction(Function):
                 self._count(which, amount, op)
             self.out.jump(following)
         self.out.label("unfit")
-        for i in range(2):
+        for i in range(NOTE_WORDS):
             self.out.store(self.out.load(f"%noted{i}"), self.out.let(f"getelementptr i64, ptr %note, i64 {i}"))
         self._count(FLAGS, LAYOUT, "or")
         self.out.jump("done")

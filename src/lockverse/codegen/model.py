@@ -21,14 +21,17 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
+from lockverse.passes.progress import repeating
 
 from .layout import FINISHED, Guesses, Layout, make_layout
 from .lower import (
     ACCUMULATORS,
     COMPLETED,
+    COUNT_BITS,
     DEADLOCK,
     END,
     FLAGS,
+    FLAGS_AT,
     MOVED,
     MOVES,
     RESTING,
@@ -56,13 +59,15 @@ INLINE_OPS: Final = 6_000  # ops of all threads together up to which they become
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """LLVM IR and the layout of its states. `successors` bounds those of one state; `ops` is the size of the code."""
+    """LLVM IR and the layout of its states. `successors` bounds those of one state; `ops` is the size of the code;
+    `may_repeat` says whether an execution may come back to a state."""
 
     text: str
     layout: Layout
     exchanges: tuple[Exchange, ...]
     successors: int
     ops: int
+    may_repeat: bool
 
 
 def make_model(
@@ -72,7 +77,8 @@ def make_model(
     """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
     make_layout. Raises Unsupported for code this back end does not lower."""
     layout = make_layout(linked, values, guesses, without)
-    context = Context(layout, values, Tables(), rounds, plan)
+    repeats = {number: repeating(code) for number, code in {id(code): code for code in linked.codes}.items()}
+    context = Context(layout, values, Tables(), rounds, plan, repeats)
     size = sum(len(code.ops) for code in linked.codes)
     threads = [ThreadFunction(context, flow).text() for flow in values.flows]
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]
@@ -89,7 +95,8 @@ def make_model(
     ]
     if stepping:
         parts.append(_single(layout))
-    return Model("\n".join(parts) + "\n", layout, exchanges, sum(_most(code.ops) for code in linked.codes), size)
+    widest = sum(_most(code.ops) for code in linked.codes)
+    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()))
 
 
 _DECLARATIONS: Final = [f"declare {{i64, i1}} @llvm.s{op}.with.overflow.i64(i64, i64)" for op in ("add", "sub", "mul")]
@@ -128,7 +135,7 @@ def _expand(layout: Layout, symmetric: bool) -> str:
     flags = sums[FLAGS]
     for condition, flag in ((stuck, DEADLOCK), (out.binary("or", resting, pruned, "i1"), END), (resting, COMPLETED)):
         flags = out.binary("or", flags, out.select(condition, str(flag), "0"))
-    high = out.binary("or", out.binary("shl", flags, "48"), out.binary("shl", sums[MOVES], "24"))
+    high = out.binary("or", out.put_at(flags, FLAGS_AT), out.put_at(sums[MOVES], COUNT_BITS))
     out.add(f"ret i64 {out.binary('or', high, sums[MOVED])}")
     return "\n".join(["define i64 @expand(i64 %state_address, i64 %out_address, i64 %note_address) {", *out.lines, "}"])
 
@@ -192,7 +199,7 @@ def _at_rest(out: Writer, layout: Layout) -> str:
         code = layout.linked.codes[number].ops
         place = thread.place
         word = out.load(out.let(f"getelementptr i64, ptr %state, i64 {place.word}"))
-        position = out.binary("and", out.binary("lshr", word, str(place.shift)), literal((1 << place.bits) - 1))
+        position = out.bits(word, place.shift, place.bits)
         mine = "false"
         for index, pc in enumerate(thread.positions):
             step = None if pc == FINISHED else code[pc]

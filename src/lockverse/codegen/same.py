@@ -19,7 +19,7 @@ from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import Bool, Int
 from lockverse.passes.registers import successors, writes
 
-from .values import Flow, Values, block_ends
+from .values import Flow, Values
 
 Root: TypeAlias = tuple[str, int, int]  # what kind of place, where, and which register
 Entry: TypeAlias = tuple[Root, int, int]  # a root, scale and offset
@@ -39,7 +39,7 @@ class Derived:
 def derived(values: Values, flow: Flow) -> dict[int, tuple[Derived, ...]]:
     """For each op a thread can stand before: the kept registers that follow from another kept one, which is none of them."""
     found: dict[int, tuple[Derived, ...]] = {}
-    entries = _entries(flow, values.facts(flow).bases)
+    entries = _entries(values, flow)
     for pc, op in enumerate(flow.code.ops):
         if isinstance(op, ops.Step) and pc in entries:
             by_root: dict[Root, list[tuple[int, int, int]]] = {}
@@ -61,10 +61,10 @@ def _follow(several: list[tuple[int, int, int]]) -> list[Derived]:
     return found
 
 
-def _entries(flow: Flow, bases: dict[int, int]) -> dict[int, list[Entry]]:
+def _entries(values: Values, flow: Flow) -> dict[int, list[Entry]]:
     """The relations on entry to each block; every Step begins one."""
-    code = flow.code
-    ends = block_ends(code)
+    code, bases = flow.code, values.facts(flow).bases
+    ends = values.ends(code)
     known: dict[int, list[Entry]] = {0: [(("start", 0, number), 1, 0) for number in range(len(code.registers))]}
     waiting = [0]  # a heap: code runs downwards, so taking the first gathers most of what meets before going on
     while waiting:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .encoding import HeldBit
-from .layout import Layout, Place
-from .text import Writer, literal
+from .layout import Layout, Place, bits_of
+from .text import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +106,14 @@ def canonical(words: Sequence[int], exchanges: Sequence[Exchange]) -> tuple[int,
     """The state with its threads in order."""
     state = list(words)
     for one in exchanges:
-        keys = [(_get(state, x), _get(state, y)) for x, y in one.pairs[: one.keys]]
+        keys = [(bits_of(state, x), bits_of(state, y)) for x, y in one.pairs[: one.keys]]
         if [x for x, _ in keys] > [y for _, y in keys]:
             for x, y in one.pairs:
                 _swap(state, x, y)
             for owner in one.owners:
-                code = _get(state, owner.place)
+                code = bits_of(state, owner.place)
                 _set(state, owner.place, owner.b if code == owner.a else owner.a if code == owner.b else code)
     return tuple(state)
-
-
-def _get(state: Sequence[int], place: Place) -> int:
-    return (state[place.word] & place.mask) >> place.shift
 
 
 def _set(state: list[int], place: Place, code: int) -> None:
@@ -125,7 +121,7 @@ def _set(state: list[int], place: Place, code: int) -> None:
 
 
 def _swap(state: list[int], x: Place, y: Place) -> None:
-    a, b = _get(state, x), _get(state, y)
+    a, b = bits_of(state, x), bits_of(state, y)
     _set(state, x, b)
     _set(state, y, a)
 
@@ -148,7 +144,7 @@ def canonical_text(layout: Layout, exchanges: Sequence[Exchange]) -> str:
 
 
 def _exchange_text(out: Writer, words: list[str], one: Exchange) -> None:
-    values = [(_bits_text(out, words, x), _bits_text(out, words, y)) for x, y in one.pairs]
+    values = [(_of(out, words, x), _of(out, words, y)) for x, y in one.pairs]
     wrong = "false"
     for x, y in reversed(values[: one.keys]):
         equal = out.binary("and", out.compare("eq", x, y), wrong, "i1")
@@ -156,19 +152,14 @@ def _exchange_text(out: Writer, words: list[str], one: Exchange) -> None:
     for places, (x, y) in zip(one.pairs, values, strict=True):
         changed = out.select(wrong, out.binary("xor", x, y), "0")
         for place in places:
-            words[place.word] = out.binary("xor", words[place.word], _moved(out, changed, place))
+            words[place.word] = out.binary("xor", words[place.word], out.put_at(changed, place.shift))
     for owner in one.owners:
-        code = _bits_text(out, words, owner.place)
+        code = _of(out, words, owner.place)
         other = out.select(out.compare("eq", code, str(owner.b)), str(owner.a), code)
         other = out.select(out.compare("eq", code, str(owner.a)), str(owner.b), other)
         changed = out.select(wrong, out.binary("xor", other, code), "0")
-        words[owner.place.word] = out.binary("xor", words[owner.place.word], _moved(out, changed, owner.place))
+        words[owner.place.word] = out.binary("xor", words[owner.place.word], out.put_at(changed, owner.place.shift))
 
 
-def _bits_text(out: Writer, words: Sequence[str], place: Place) -> str:
-    moved = out.binary("lshr", words[place.word], str(place.shift))
-    return out.binary("and", moved, literal((1 << place.bits) - 1))
-
-
-def _moved(out: Writer, bits: str, place: Place) -> str:
-    return out.binary("shl", bits, str(place.shift)) if place.shift else bits
+def _of(out: Writer, words: Sequence[str], place: Place) -> str:
+    return out.bits(words[place.word], place.shift, place.bits)

@@ -59,6 +59,15 @@ class Writer:
         """`zext`, `sext` or `trunc` from one type to another."""
         return self.let(f"{op} {old} {a} to {new}")
 
+    def bits(self, word: str, shift: int, bits: int) -> str:
+        """`bits` bits of a word, from `shift` on."""
+        moved = self.binary("lshr", word, str(shift)) if shift else word
+        return moved if shift + bits == 64 else self.binary("and", moved, literal((1 << bits) - 1))
+
+    def put_at(self, bits: str, shift: int) -> str:
+        """Bits where they belong in a word."""
+        return self.binary("shl", bits, str(shift)) if shift else bits
+
     def load(self, pointer: str) -> str:
         """The i64 at a pointer."""
         return self.let(f"load i64, ptr {pointer}")

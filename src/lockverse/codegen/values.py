@@ -21,7 +21,7 @@ from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import Code, Linked, Program
 from lockverse.ir.types import Array, Bool, Enum, Int, Ptr, Scalar, StructRef, Type
-from lockverse.passes.registers import successors, writes
+from lockverse.passes.registers import block_ends, writes
 
 LIMIT: Final = 48  # values; a larger set costs more to look up than the bits it saves
 PAIRS: Final = 4096  # pairs of operands looked at for one op
@@ -91,18 +91,6 @@ def universe(program: Program) -> dict[StructRef | Array, frozenset[int]]:
     return {kind: frozenset(addresses) for kind, addresses in found.items()}
 
 
-def leaders(code: Code) -> list[int]:
-    """Where blocks begin, in order: the entry, the targets of jumps, what follows a terminator, and every Step."""
-    found = {0}
-    for pc, op in enumerate(code.ops):
-        if isinstance(op, ops.Jump | ops.Branch | ops.Return):
-            found.update(successors(op, pc))
-            found.add(pc + 1)
-        elif isinstance(op, ops.Step):
-            found.add(pc)
-    return sorted(pc for pc in found if pc < len(code.ops))
-
-
 class Values:
     """The value sets of a linked program. `cells[address]` is what that cell can hold; `flows` are its threads'.
     `together[thread]` are the threads whose arguments it may have: itself, and those it may change places with."""
@@ -130,7 +118,7 @@ class Values:
     def ends(self, code: Code) -> dict[int, int]:
         """For the first op of each block, where it ends."""
         if id(code) not in self._blocks:
-            self._blocks[id(code)] = block_ends(code)
+            self._blocks[id(code)] = block_ends(code.ops)
         return self._blocks[id(code)]
 
     def _run(self, flow: Flow) -> None:
@@ -384,9 +372,3 @@ def _forget(code: Code, pc: int, env: Env, compared: dict[int, ops.Binary]) -> N
         if number not in kept:
             env[number] = ZERO
     compared.clear()
-
-
-def block_ends(code: Code) -> dict[int, int]:
-    """For the first op of each block, where it ends."""
-    starts = leaders(code)
-    return dict(zip(starts, [*starts[1:], len(code.ops)], strict=True))

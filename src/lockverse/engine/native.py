@@ -16,20 +16,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockverse.codegen.layout import Guesses, observe
+from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
 from lockverse.codegen.model import make_model
 from lockverse.codegen.plan import NO_PLAN, Plan
 from lockverse.codegen.values import Unsupported as Unsupported
 from lockverse.codegen.values import Values
 from lockverse.explore.bounds import Bounds, least
-from lockverse.explore.native import BROKEN_RULE, TAKEN_TWICE, Compiled, Disagreement, NativeSearch, Void, shape_of
+from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
 from lockverse.ir.program import Linked
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.protocol import Moved
+from lockverse.machine.protocol import Disagreement, Moved
 from lockverse.passes.keep import without_dead
-from lockverse.passes.progress import may_repeat
 from lockverse.passes.specialise import specialise
 from lockverse.reduction.follow import Follower
 from lockverse.reduction.fusion import plan
@@ -131,8 +131,7 @@ class _Native:
         model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
-        repeats = self.options.spinning and any(may_repeat(code) for code in dict.fromkeys(linked.codes))
-        return Compiled(model, library, functions, time.monotonic() - began, repeats)
+        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)
 
     def _mend(self, made: Compiled, problem: Void) -> None:
         if problem.guard == TAKEN_TWICE:

@@ -13,19 +13,19 @@ from lockverse.explore.native import Compiled
 from lockverse.explore.search import Failing
 from lockverse.explore.shortest import Schedule, switches
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.protocol import Faulted, Moved, Outcome
+from lockverse.machine.protocol import Faulted, Moved, Outcome, started
 from lockverse.reduction.follow import Follower
 
 
 def in_steps(made: Compiled, follower: Follower, failing: Failing, machine: Interpreter) -> Failing:
     """The race of a reduced search, each of its moves as the steps it is made of, by the threads that really take them.
     `machine` runs the scheme itself, with all that its states have."""
-    schedule, here = _steps(made, follower, failing.schedule, _started(follower.machine))
+    schedule, here = _steps(made, follower, failing.schedule, started(follower.machine))
     if not failing.loop:
         return replace(failing, schedule=schedule, switches=switches(schedule))
     # In the reduced search the loop closes at once. Really threads may have changed roles, and variables that are not read
     # again their values: it closes when a lap ends where one began, and laps before that one are on the way to it.
-    full = _after(machine, schedule, _started(machine))
+    full = _after(machine, schedule, started(machine))
     laps: list[Schedule] = []
     ends = {(here, full): 0}
     while len(ends) > len(laps):
@@ -37,13 +37,6 @@ def in_steps(made: Compiled, follower: Follower, failing: Failing, machine: Inte
     schedule += tuple(move for lap in laps[:begin] for move in lap)
     loop = tuple(move for lap in laps[begin:] for move in lap)
     return replace(failing, schedule=schedule, switches=switches(schedule), loop=loop)
-
-
-def _started(machine: Interpreter) -> MachineState:
-    started = machine.start().outcome
-    assert isinstance(started, Moved)  # else nothing was searched
-    state: MachineState = started.state
-    return state
 
 
 def _after(machine: Interpreter, schedule: Schedule, state: MachineState) -> MachineState:

@@ -16,6 +16,8 @@ closes the other holes at the end of a level. Leaves out memory and growth of th
 
 from __future__ import annotations
 
+from lockverse.codegen.lower import COMPLETED, COUNT_BITS, DEADLOCK, END, FAULT, FLAGS_AT, REPEATED, TOO_LONG
+from lockverse.codegen.lower import LAYOUT as LAYOUT_FLAG
 from lockverse.jit.dialect import (
     call,
     compare_exchange,
@@ -54,11 +56,7 @@ INPUTS = 64  # states that a worker takes from the queue at a time
 TOGETHER = 16  # successors that are hashed at a time: a loop of fixed length, so that no branch is mispredicted
 BLOCK = 256  # places at the tail of the queue that a worker reserves at a time
 
-# What an expansion says, from bit FLAGS on.
-COUNT_BITS = 24
-COUNT_MASK = (1 << COUNT_BITS) - 1
-FLAGS = 48
-FAULT, DEADLOCK, END, COMPLETED, LAYOUT_FLAG, TOO_LONG, REPEATED = 1, 2, 4, 8, 16, 32, 64
+COUNT_MASK = (1 << COUNT_BITS) - 1  # of what an expansion says; its flags are codegen's
 VIOLATION = 128  # in the log only: the check's
 LOGGED = FAULT | DEADLOCK | TOO_LONG
 WITNESS = ((1 << 63) - 1) & ~1
@@ -235,7 +233,7 @@ def expand_batch(context: int, worker: int) -> int:
         if code == 0:
             state = kept(context, position)
             r = call(expand, state, out + pending * (8 * W), note)
-            flags = shift_right(r, FLAGS)
+            flags = shift_right(r, FLAGS_AT)
             if flags != 0:
                 code = account(worker, state, flags)
             if code != LAYOUT:
@@ -520,7 +518,7 @@ def expand_groups(context: int, worker: int, first: int, last: int) -> int:
         state = kept(context, load(group, GROUP_STATE))
         r = call(load(context, C_EXPAND), state, out + pending * (8 * W), load(worker, P_NOTE))
         count = r & COUNT_MASK
-        ends = (shift_right(r, FLAGS) & END) != 0
+        ends = (shift_right(r, FLAGS_AT) & END) != 0
         if count > 0:
             hash_more(context, out, hashes, pending, pending + 1)
         store(group, GROUP_STATE, pending << 32 | count << 1 | ends)

@@ -8,25 +8,24 @@ takes little memory; a search whose states were lost runs again, keeping them, i
 A guess that had no room (codegen/layout.py), or a lock that turned out not to protect a cell (reduction), makes what was
 explored void: `Void` says so, and who called widens the guess and begins again.
 
-Leaves out making the model, and choosing an engine: session.py.
+Leaves out making the model, and choosing an engine: the room engine.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
+from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.reason import Reason
 from lockverse.jit.machine_code import Library
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.protocol import Blocked, Faulted, Moved, Outcome, Pruned, TooLong
+from lockverse.machine.protocol import Blocked, Disagreement, Faulted, Moved, Outcome, Pruned, TooLong, started
 
 from . import kernel
 from .bounds import INTERRUPTED, BoundHit, Bounds, hit, memory_used
@@ -35,6 +34,9 @@ from .observer import Expansion, Observer, Violation
 from .search import FAULT_RANK, Engine, Failing, Progress, Result
 from .shortest import Move, Target, best
 from .table import Functions, Shape, Store, TableFull
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 FIRST_LINES: Final = 1 << 12  # 256 KiB: more than most schemes need
 DOUBLE_BELOW: Final = 1 << 21  # lines (128 MiB): small tables double, large ones grow by less, to stay near full
@@ -45,8 +47,6 @@ KEPT_BYTES: Final = 4 << 20  # of states: up to there the queue keeps all, beyon
 KEPT_BYTES_LOOPS: Final = 64 << 20  # the same if loops are looked for, which takes all states, at the end
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
-NOTE_WORDS: Final = 2
-__all__ = ["BROKEN_RULE", "TAKEN_TWICE", "Compiled", "NativeSearch", "Void", "shape_of"]
 
 
 @dataclass(slots=True)
@@ -143,13 +143,11 @@ class NativeSearch:
 
     def run(self) -> Result:
         """Explore. Raises Void."""
-        started = self.machine.start()
-        assert isinstance(started.outcome, Moved)  # the reference search tells of anything else
-        packed = self.compiled.pack(started.outcome.state)
+        packed = self.compiled.pack(started(self.machine))  # the reference search tells of one that does not start
         if isinstance(packed, int):
             raise Void(packed, 0)
         try:
-            self._take(self.store.add([_signed(word) for word in packed]), 0)
+            self._take(self.store.add(packed), 0)
             self._logs(0)
             return self._levels()
         except KeyboardInterrupt:
@@ -200,6 +198,10 @@ class NativeSearch:
         if len(workers) == 1:
             return [self.store.run(workers[0])]
         if self.pool is None:
+            from concurrent.futures import (
+                ThreadPoolExecutor,  # not at the top: it loads logging, and few searches need it
+            )
+
             self.pool = ThreadPoolExecutor(self.jobs - 1, "lockverse")
         others = [self.pool.submit(self.store.run, worker) for worker in workers[1:]]
         try:
@@ -252,7 +254,7 @@ class NativeSearch:
         left = last - min(self.store.context.words[kernel.C_NEXT], last)
         states = self.store.states
         self.progress(Progress(states, self.store.total(kernel.P_TRANSITIONS), depth, left, seconds))
-        if any(one.flags & kernel.TOO_LONG and self._too_long(one.state) for one in self.found):
+        if any(one.flags & TOO_LONG and self._too_long(one.state) for one in self.found):
             return hit("ops", self.bounds.ops)
         if self.bounds.states is not None and states > self.bounds.states:
             return hit("states", self.bounds.states)
@@ -318,7 +320,7 @@ class NativeSearch:
         found: list[tuple[Move | None, Violation]] = []
         if one.flags & kernel.VIOLATION:
             found += [(None, violation) for observer in self.observers if (violation := observer.on_state(state)) is not None]
-        if one.flags & (kernel.FAULT | kernel.DEADLOCK | kernel.TOO_LONG):
+        if one.flags & (FAULT | DEADLOCK | TOO_LONG):
             moves = self._moves(state)
             found += [(move, Violation(out.reason, FAULT_RANK)) for move, out in moves if isinstance(out, Faulted)]
             found += [(None, violation) for violation in self._expanded(state, moves)]
@@ -344,7 +346,7 @@ class NativeSearch:
         ways: dict[int, list[tuple[Edge, int]]] = {}
         for level in range(max(level for level, _ in targets) - 1, -1, -1):
             before: set[tuple[int, ...]] = {state for at, state in targets if at == level}
-            for index in self._ancestors(wanted, self.levels[level], self.levels[level + 1]):
+            for index in self.store.ancestors(sorted(wanted), self.levels[level], self.levels[level + 1]):
                 source = self._words(index)
                 number = numbers.setdefault(source, len(numbers))
                 for move, outcome in self._moves(self.compiled.model.layout.decode(source)):
@@ -355,15 +357,10 @@ class NativeSearch:
             wanted = before
         return ways, numbers
 
-    def _ancestors(self, wanted: set[tuple[int, ...]], first: int, last: int) -> list[int]:
-        """The states of the queue from `first` to `last` with a successor in `wanted`."""
-        return self.store.ancestors([[_signed(word) for word in state] for state in sorted(wanted)], first, last)
-
     def _again(self) -> NativeSearch:
         """The same search once more, keeping all states."""
-        again = NativeSearch(self.compiled, self.machine, (), self.bounds, self.progress, self.follower, self.jobs, keep=True)
-        packed = self._packed(self._initial())
-        again._take(again.store.add([_signed(word) for word in packed]), 0)
+        again = NativeSearch(self.compiled, self.machine, self.observers, self.bounds, self.progress, self.follower, self.jobs, keep=True)
+        again._take(again.store.add(self._packed(started(self.machine))), 0)
         first, last, depth = 0, again.store.states, 0
         while first < last and len(again.levels) < len(self.levels):
             again.levels.append(last)
@@ -371,12 +368,6 @@ class NativeSearch:
                 raise MemoryError
             first, last, depth = last, again.store.states, depth + 1
         return again
-
-    def _initial(self) -> MachineState:
-        outcome = self.machine.start().outcome
-        assert isinstance(outcome, Moved)
-        state: MachineState = outcome.state
-        return state
 
     # What is wrong with the whole
 
@@ -394,15 +385,12 @@ class NativeSearch:
         """States from which no execution can end, if there are any: those that marking backwards from the ends does not
         reach. The observers say what is wrong with the graph of just them."""
         if self.store.lost:
-            return self._again()._spinning_with(self.observers)
-        return self._spinning_with(self.observers)
-
-    def _spinning_with(self, observers: Sequence[Observer]) -> Failing | None:
+            return self._again()._spinning()
         unmarked = self.store.unmarked()
         if not unmarked:
             return None
         graph = self._graph_of(unmarked)
-        for observer in observers:
+        for observer in self.observers:
             # A `sometimes` is not the graph's business: the kernel has looked at all states, the observer at none.
             wrong = [one for one in observer.on_explored(graph) if one[1].reason is not Reason.SOMETIMES]
             if wrong:
@@ -441,12 +429,4 @@ class NativeSearch:
         )  # fmt: skip
 
 
-class Disagreement(Exception):
-    """Compiled code and the interpreter do not agree: a fault of ours."""
-
-
 _MASK: Final = (1 << 64) - 1
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >> 63 else word

@@ -111,6 +111,11 @@ class Program:
     tasks: int
     locks: tuple[int, ...]
 
+    def task_offset(self, name: str) -> int | None:
+        """Where in a task_struct the field of that name is; None if tasks have none."""
+        found = (struct.field(name) for struct in self.structs.values() if struct.kind == "task")
+        return next((field.offset for field in found if field is not None), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Code:

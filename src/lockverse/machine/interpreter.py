@@ -18,7 +18,7 @@ from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
-from lockverse.ir.types import Int, Struct
+from lockverse.ir.types import Int
 
 from .names import Names, range_of
 from .protocol import Blocked, Faulted, Moved, Outcome, Pruned, Started, TooLong
@@ -66,7 +66,7 @@ class Interpreter:
     def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP) -> None:
         self.linked, self.names = linked, Names(linked.program)
         self._limit = ops_in_a_step
-        self._nesting = _offset(linked.program.structs.values(), "rcu_read_lock_nesting")
+        self._nesting = linked.program.task_offset("rcu_read_lock_nesting")
 
     @property
     def threads(self) -> int:
@@ -279,14 +279,6 @@ def _kept(run: Run) -> ThreadState:
     for number in run.code.keep[run.pc]:
         registers[number] = run.registers[number]
     return run.pc, tuple(registers)
-
-
-def _offset(structs: object, name: str) -> int | None:
-    for struct in structs:  # type: ignore[attr-defined]
-        assert isinstance(struct, Struct)
-        if struct.kind == "task" and (found := struct.field(name)) is not None:
-            return found.offset
-    return None
 
 
 def _stop(op: Op, reason: Reason, message: str, remark: str) -> _Stop:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from typing import Final
 
 from lockverse.codegen.layout import FINISHED, Guesses, Layout, MachineState, observe
 from lockverse.codegen.lower import (
@@ -21,6 +20,7 @@ from lockverse.codegen.lower import (
     FLAGS,
     LAYOUT,
     MOVED,
+    NOTE_WORDS,
     PRUNED,
     TAKEN_TWICE,
     TOO_LONG,
@@ -34,15 +34,9 @@ from lockverse.ir.reason import Reason
 from lockverse.jit.machine_code import Library, compile
 
 from .interpreter import OPS_IN_A_STEP, Interpreter
-from .protocol import Blocked, Faulted, Moved, Outcome, Pruned, Started, TooLong
-
-NOTE_WORDS: Final = 2
+from .protocol import Blocked, Disagreement, Faulted, Moved, Outcome, Pruned, Started, TooLong
 
 Words = tuple[int, ...]
-
-
-class Disagreement(Exception):
-    """Compiled code and the interpreter do not agree: a fault of ours."""
 
 
 class NativeMachine:

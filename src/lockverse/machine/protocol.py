@@ -66,6 +66,10 @@ class Started:
     thread: int = -1
 
 
+class Disagreement(Exception):
+    """Two machines do not agree, or two searches: a fault of ours."""
+
+
 class Machine(Protocol):
     """A scheme that can be run step by step."""
 
@@ -94,3 +98,10 @@ class Machine(Protocol):
     def evaluate(self, state: State, condition: int) -> bool | Faulted:
         """Whether the property of that index holds in `state`; Faulted if looking at it breaks a rule."""
         ...
+
+
+def started(machine: Machine) -> State:
+    """The initial state of a machine that is known to have one: its start neither fails nor is pruned."""
+    outcome = machine.start().outcome
+    assert isinstance(outcome, Moved)
+    return outcome.state

@@ -4,15 +4,15 @@ A user's variables do until their function returns, so that a state is what a re
 own registers do only while their value may still be read. Right because a register that is not kept is not read
 before it is written again: a temporary by liveness, a variable because each call sets its own first.
 
-With `dead`, variables too are kept only while live. That is a reduction (it merges states that behave alike), and it
-is off unless asked for.
+Without dead variables, these too are kept only while live. That is a reduction (it merges states that behave alike), and
+it is made of linked code, by who asks for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from lockverse.ir.ops import Step
+from lockverse.ir.ops import Op, Step
 from lockverse.ir.program import Code, Linked, Register
 
 from .inline import Frame
@@ -20,14 +20,14 @@ from .layout import Row
 from .liveness import live_before
 
 
-def keep(row: Row, registers: tuple[Register, ...], frames: tuple[Frame, ...], *, dead: bool = False) -> tuple[tuple[int, ...], ...]:
+def keep(row: Row, registers: tuple[Register, ...], frames: tuple[Frame, ...]) -> tuple[tuple[int, ...], ...]:
     """For each op of the row: the registers kept before it if a thread can stand there (it is a Step), else nothing."""
     live = live_before(row.ops)
     found = []
     for pc, op in enumerate(row.ops):
         kept: set[int] = set()
         if isinstance(op, Step):
-            kept = set(live[pc]) if dead else _variables(row.frame_of[pc], registers, frames) | live[pc]
+            kept = _variables(row.frame_of[pc], registers, frames) | live[pc]
         found.append(tuple(sorted(kept)))
     return tuple(found)
 
@@ -40,12 +40,16 @@ def _variables(frame: int, registers: tuple[Register, ...], frames: tuple[Frame,
     return found
 
 
+def live_only(row: tuple[Op, ...]) -> tuple[tuple[int, ...], ...]:
+    """As `keep`, of just the registers that may still be read."""
+    live = live_before(row)
+    return tuple(tuple(sorted(live[pc])) if isinstance(op, Step) else () for pc, op in enumerate(row))
+
+
 def without_dead(linked: Linked) -> Linked:
     """The same code, with only what may still be read kept between steps."""
     made: dict[Code, Code] = {}
     for code in linked.codes:
         if code not in made:
-            live = live_before(code.ops)
-            kept = tuple(tuple(sorted(live[pc])) if isinstance(op, Step) else () for pc, op in enumerate(code.ops))
-            made[code] = replace(code, keep=kept)
+            made[code] = replace(code, keep=live_only(code.ops))
     return replace(linked, codes=tuple(made[code] for code in linked.codes))

@@ -19,15 +19,15 @@ from .rest import mark_rest
 STAGES: Final = ("frontend", "inline", "keep")  # what `dump --after` can show: before the passes, half way, at the end
 
 
-def link(program: Program, *, verify: bool = True, dead: bool = False) -> Linked:
+def link(program: Program, *, verify: bool = True) -> Linked:
     """What a machine runs. Raises MalformedIR if the frontend or a pass made a mistake, and
-    UnclearRest if a rest() of the user's marks no one step; `dead` is as in keep.py."""
+    UnclearRest if a rest() of the user's marks no one step."""
     if verify:
         verify_program(program)
     origins = Origins(program.origins)
     codes: dict[str, Code] = {}
     for name in _roots(program):
-        codes[name] = _code(inline(program.functions, name, origins), origins, dead)
+        codes[name] = _code(inline(program.functions, name, origins), origins)
         if verify:
             verify_code(codes[name], program, len(origins.all))
     threads = tuple(codes[thread.function] for thread in program.threads)
@@ -45,7 +45,7 @@ def _roots(program: Program) -> list[str]:
     return list(dict.fromkeys([*(t.function for t in program.threads), *(p.function for p in program.properties)]))
 
 
-def _code(function: Inlined, origins: Origins, dead: bool) -> Code:
+def _code(function: Inlined, origins: Origins) -> Code:
     row = lay_out(mark_rest(function, origins))
-    kept = keep(row, function.registers, function.frames, dead=dead)
+    kept = keep(row, function.registers, function.frames)
     return Code(function.name, function.parameters, function.registers, row.ops, kept)

@@ -13,13 +13,9 @@ from lockverse.ir.program import Code
 from .registers import successors, writes
 
 
-def may_repeat(code: Code) -> bool:
-    """Whether some loop of the code, with a step in it, does not count up a register of its own."""
-    return bool(repeating(code))
-
-
 def repeating(code: Code) -> frozenset[tuple[int, int]]:
-    """Jumps (from, to), one of which at least every execution takes that comes back to where it was."""
+    """Jumps (from, to), one of which at least every execution takes that comes back to where it was: none if every loop of
+    the code, with a step in it, counts up a register of its own."""
     met = frozenset(target for at, op in enumerate(code.ops) if isinstance(op, ops.Jump | ops.Branch) for target in successors(op, at))
     return frozenset(jump for loop in components(code, set(range(len(code.ops)))) for jump in _back(code, met, loop))
 

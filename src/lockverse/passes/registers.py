@@ -1,14 +1,15 @@
-"""Which registers an op reads and writes, and which ops can follow it: what every dataflow pass asks.
+"""Which registers an op reads and writes, which ops can follow it, and the blocks: what every dataflow pass asks.
 
 Leaves out memory: no pass moves a load or a store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final, get_args
 
-from lockverse.ir.ops import Branch, Call, Jump, Op, Reg, Return
+from lockverse.ir.ops import Branch, Call, Jump, Op, Reg, Return, Step
 
 _WRITTEN = ("dst", "dsts")
 # The fields of each kind of op that can hold what it reads: asking for them each time would be most of a pass's time.
@@ -43,3 +44,16 @@ def successors(op: Op, pc: int) -> tuple[int, ...]:
     if isinstance(op, Branch):
         return (op.yes, op.no)
     return () if isinstance(op, Return) else (pc + 1,)
+
+
+def block_ends(ops: Sequence[Op]) -> dict[int, int]:
+    """For the first op of each block of a row, where it ends. Blocks begin at the entry, at the targets of jumps, after a
+    terminator, and at every Step."""
+    starts = {0}
+    for pc, op in enumerate(ops):
+        if isinstance(op, Jump | Branch | Return):
+            starts.update((pc + 1, *successors(op, pc)))
+        elif isinstance(op, Step):
+            starts.add(pc)
+    ordered = sorted(pc for pc in starts if pc < len(ops))
+    return dict(zip(ordered, [*ordered[1:], len(ops)], strict=True))

@@ -22,7 +22,7 @@ from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import Code, Linked
 from lockverse.ir.types import Int
 
-from .registers import reads, successors, writes
+from .registers import block_ends, reads, writes
 
 GROWTH: Final = 8  # times the ops of the original
 SMALL: Final = 6_000  # ops a copy may have in any case
@@ -67,7 +67,7 @@ def _specialised(code: Code, arguments: Store, unknown: frozenset[int]) -> Code:
     for number, value in enumerate(arguments):
         if number in order:
             initial[order[number]] = value
-    ends = _ends(code)
+    ends = block_ends(code.ops)
     limit = max(GROWTH * len(code.ops), SMALL)
     blocks: dict[tuple[int, Store], _Block] = {}
     waiting = [_node(code, order, 0, initial)]
@@ -98,18 +98,6 @@ def _static(code: Code, unknown: frozenset[int]) -> set[int]:
                     changed = True
     used = {number for op in code.ops for number in (*reads(op), *writes(op))}
     return used - dynamic
-
-
-def _ends(code: Code) -> dict[int, int]:
-    """For the first op of each block, where it ends; every Step begins one."""
-    starts = {0}
-    for pc, op in enumerate(code.ops):
-        if isinstance(op, ops.Jump | ops.Branch | ops.Return):
-            starts.update((pc + 1, *successors(op, pc)))
-        elif isinstance(op, ops.Step):
-            starts.add(pc)
-    ordered = sorted(pc for pc in starts if pc < len(code.ops))
-    return dict(zip(ordered, [*ordered[1:], len(code.ops)], strict=True))
 
 
 def _copy(code: Code, order: dict[int, int], node: tuple[int, Store], end: int) -> _Block:
