@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockverse.ir import ops
+from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
 
@@ -295,9 +296,15 @@ class Function:
                 self.out.unless("false" if self._held(lock) else "true", "fault")
             elif known is ANY or task in known:
                 self.out.unless(self.out.compare("ne", self.access.read_at("0", [lock]), str(task)), "fault")
-        nesting = program.task_offset("rcu_read_lock_nesting")
-        if nesting is not None and self.context.values.cells[task + nesting] != frozenset((0,)):
-            self.out.unless(self.out.compare("eq", self.access.read_at("0", [task + nesting]), "0"), "fault")
+        for readers in program.readers().values():
+            known = self.context.values.cells[readers]
+            if known is ANY or any(one >> self.flow.thread & 1 for one in known):
+                mine = self.out.binary("and", self.access.read_at("0", [readers]), str(1 << self.flow.thread))
+                self.out.unless(self.out.compare("eq", mine, "0"), "fault")
+        for rule in EXIT_RULES:
+            offset = program.task_offset(rule.field)
+            if offset is not None and self.context.values.cells[task + offset] != frozenset((0,)):
+                self.out.unless(self.out.compare("eq", self.access.read_at("0", [task + offset]), "0"), "fault")
         self.out.jump("exit")
 
 

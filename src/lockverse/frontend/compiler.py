@@ -41,8 +41,9 @@ class Instance:
 class Compiler:
     """All that is shared while one scheme is compiled."""
 
-    def __init__(self, reporter: Reporter, sources: Sources) -> None:
+    def __init__(self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset()) -> None:
         self.reporter, self.sources = reporter, sources
+        self.features, self.wanted = features, set[str]()  # of the vocabulary: lang/features.py
         self.types = TypeTable()
         self.memory = Memory(self.types)
         self.table = StatementTable()
@@ -150,7 +151,7 @@ class Compiler:
         info = f.function.__lockverse_step__  # type: ignore[attr-defined]
         first = f.build.registers[0] if f.build.registers else None
         target = ops.Reg(0) if first is not None and isinstance(first.type, ir.Ptr) else None
-        f.emit(ops.Step(info.name, info.order, target, f.at(f.node)))
+        f.emit(ops.Step(info.name, info.order, target, f.at(f.node), info.takes))
 
     def _lambda(self, f: Lowering, node: ast.Lambda) -> None:
         """The condition of a property: true or false, whatever its type."""

@@ -275,6 +275,26 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
     return Typed(number, ir.S64)
 
 
+def static_condition(f: Lowering, node: ast.expr) -> bool | None:
+    """What `feature("name")`, or `not` of it, comes to in a function of the vocabulary; None for any other condition."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = static_condition(f, node.operand)
+        return None if inner is None else not inner
+    if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "feature"):
+        return None
+    return _message(f, node.args[0], "") in f.compiler.features
+
+
+def _feature(f: Lowering, node: ast.Call) -> Result:
+    return f.error("K104", node, "feature() stands only in an `if` of the vocabulary", "here")
+
+
+def _needs_feature(f: Lowering, node: ast.Call) -> Result:
+    if arguments(f, node, 1, 1, 'needs_feature("name")'):
+        f.compiler.wanted.add(_message(f, node.args[0], ""))
+    return _NOTHING_RETURNED
+
+
 def _nothing(f: Lowering, node: ast.Call) -> Result:
     arguments(f, node, 0, 0, f"{f.text(node.func)}()")
     return _NOTHING_RETURNED
@@ -310,7 +330,7 @@ def length(f: Lowering, node: ast.Call) -> Result:
 INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
-    "rest": _rest, "smp_processor_id": _smp_processor_id,
+    "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

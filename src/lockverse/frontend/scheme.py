@@ -57,15 +57,19 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    reporter, sources = Reporter(), Sources(file.path, file.shown)
+    sources, features = Sources(file.path, file.shown), frozenset[str]()
     try:
-        program = _Assembly(Compiler(reporter, sources), scheme, scene, file).program(name)
+        while True:
+            compiler = Compiler(Reporter(), sources, features)
+            program = _Assembly(compiler, scheme, scene, file).program(name)
+            compiler.reporter.raise_if_any()
+            if compiler.wanted <= features:
+                return program
+            features |= compiler.wanted
     except RecursionError:
         raise Rejected((_too_deep(file),)) from None
     finally:
         scene.restore()
-    reporter.raise_if_any()
-    return program
 
 
 def _too_deep(file: SchemeFile) -> Diagnostic:

@@ -169,6 +169,10 @@ def _augmented(f: Lowering, node: ast.stmt) -> None:
 
 def _if(f: Lowering, node: ast.stmt) -> None:
     assert isinstance(node, ast.If)
+    known = intrinsics.static_condition(f, node.test)
+    if known is not None:
+        body(f, node.body if known else node.orelse)
+        return
     yes, no, after = f.build.block(), f.build.block(), f.build.block()
     conditions.branch(f, node.test, yes, no, conditions.DECIDES)
     before, ends = f.assigned, []

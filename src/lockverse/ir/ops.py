@@ -44,6 +44,7 @@ UNARY = ("neg", "not", "invert")
 ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "and", "or", "xor", "shl", "shr")
 COMPARISON = ("eq", "ne", "lt", "le", "gt", "ge")
 ORDERS = ("plain", "once", "relaxed", "acquire", "release", "full")
+TAKES = ("", "exclusive", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +135,15 @@ class Step:
     """An atomic step begins here.
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
-    address of the object it is about (the cell loaded, the lock taken), or None. `rest`, in linked code only: a thread
-    that stands before it is at rest.
+    address of the object it is about (the cell loaded, the lock taken), or None. `takes` is "exclusive" or "shared" if it waits
+    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest.
     """
 
     kind: str
     order: str
     target: Value | None
     at: int
+    takes: str = ""
     rest: bool = False
 
 

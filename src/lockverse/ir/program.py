@@ -111,6 +111,15 @@ class Program:
     tasks: int
     locks: tuple[int, ...]
 
+    def readers(self) -> Mapping[int, int]:
+        """By lock, the cell with a bit for each task that holds it shared: the one behind the owner's, where a lock has one."""
+        found = {}
+        for lock in self.locks:
+            name = self.cells[lock].name.rpartition(".")[0]
+            if lock + 1 < len(self.cells) and self.cells[lock + 1].name == f"{name}.readers":
+                found[lock] = lock + 1
+        return found
+
     def task_offset(self, name: str) -> int | None:
         """Where in a task_struct the field of that name is; None if tasks have none."""
         found = (struct.field(name) for struct in self.structs.values() if struct.kind == "task")

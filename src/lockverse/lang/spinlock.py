@@ -10,6 +10,7 @@ waiting costs no states. Leaves out interrupts: spin_lock_irqsave and its like c
 
 from __future__ import annotations
 
+from .context import enter_atomic, exit_atomic
 from .environment import require
 from .null import NULL
 from .step import step
@@ -31,12 +32,13 @@ class spinlock_t:
         spin_unlock(self)
 
 
-@step("acquire")
+@step("acquire", takes="exclusive")
 def spin_lock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Wait until nobody holds the lock, and take it."""
     require(lock.owner != current_task(), "recursive-locking", "spin_lock() of a lock this CPU already holds")
     wait_until(lock.owner == NULL)
     lock.owner = current_task()
+    enter_atomic()
 
 
 @step("acquire")
@@ -45,6 +47,7 @@ def spin_trylock(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     if lock.owner != NULL:
         return False
     lock.owner = current_task()
+    enter_atomic()
     return True
 
 
@@ -53,6 +56,7 @@ def spin_unlock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Give the lock back. Only its holder may."""
     require(lock.owner == current_task(), "unlock-by-stranger", "spin_unlock() of a lock this CPU does not hold")
     lock.owner = NULL
+    exit_atomic()
 
 
 @step("once")

@@ -16,10 +16,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class StepInfo:
-    """A step's name, and its order: plain, once, relaxed, acquire, release or full."""
+    """A step's name as users know it, and its order: plain, once, relaxed, acquire, release or full. `takes` is "exclusive" or
+    "shared" for one that waits for the lock that is its first argument; it is empty for all others, a trylock among them."""
 
     name: str
     order: str
+    takes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class PlaceInfo:
     kind: str
 
 
-def step(order: str) -> Callable[[F], F]:
-    """Mark a function as one atomic step of that order."""
+def step(order: str, *, name: str = "", takes: str = "") -> Callable[[F], F]:
+    """Mark a function as one atomic step of that order. `name` is what a reader knows it by, where that is another function
+    which calls it; `takes` is as in StepInfo."""
 
     def decorate(function: F) -> F:
-        setattr(function, "__lockverse_step__", StepInfo(function.__name__, order))  # noqa: B010
+        setattr(function, "__lockverse_step__", StepInfo(name or function.__name__, order, takes))  # noqa: B010
         return function
 
     return decorate

@@ -17,12 +17,15 @@ from .types import u8, u64
 
 @struct(kind="task", opaque=True)
 class task_struct:
-    """A task: its number, how deep it is in RCU read sections, and whose sections its grace period waits for (a bit
-    each)."""
+    """A task: its number, how deep it is in RCU read sections, whose sections its grace period waits for (a bit each), and
+    how deep it is in what may not be preempted (preempt_count), run softirqs (softirq_count) or be interrupted."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
     rcu_blockers: u64  # type: ignore[valid-type]
+    preempt_count: u8  # type: ignore[valid-type]
+    softirq_count: u8  # type: ignore[valid-type]
+    irqs_disabled: bool
 
 
 class _Running:

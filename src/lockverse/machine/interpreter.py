@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
+from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
@@ -66,7 +67,9 @@ class Interpreter:
     def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP) -> None:
         self.linked, self.names = linked, Names(linked.program)
         self._limit = ops_in_a_step
-        self._nesting = linked.program.task_offset("rcu_read_lock_nesting")
+        offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
+        self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
+        self._readers = linked.program.readers()
 
     @property
     def threads(self) -> int:
@@ -266,10 +269,13 @@ class Interpreter:
     def _at_exit(self, run: Run, op: ops.Return) -> None:
         task = self.linked.program.threads[run.thread].task
         for lock, name in self.names.locks.items():
-            if run.memory[lock] == task:
+            readers = self._readers.get(lock)
+            shared = readers is not None and run.memory[readers] >> run.thread & 1
+            if run.memory[lock] == task or shared:
                 raise _stop(op, Reason.LOCK_HELD_AT_EXIT, f"{name} is still held at the end", f"STILL HELD {name}")
-        if self._nesting is not None and run.memory[task + self._nesting]:
-            raise _stop(op, Reason.RCU_IMBALANCE, "ends inside an RCU read section", "STILL IN AN RCU READ SECTION")
+        for offset, rule in self._exit_rules:
+            if run.memory[task + offset]:
+                raise _stop(op, rule.reason, rule.message, rule.remark)
 
 
 def _kept(run: Run) -> ThreadState:
