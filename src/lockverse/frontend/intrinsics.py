@@ -266,13 +266,15 @@ def _current_task(f: Lowering, node: ast.Call) -> Result:
 
 
 def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
-    """The number of the running CPU, from where its task_struct stands among those of all."""
+    """The number of the running CPU: what its task_struct says, which nobody changes."""
     _forbid(f, node, "ask which CPU it runs on")
-    self, offset, number = f.temp(f.compiler.task_pointer), f.temp(ir.S64), f.temp(ir.S64)
+    self, place = f.temp(f.compiler.task_pointer), f.temp(ir.Ptr(ir.StructRef("task_struct")))
+    field = f.compiler.types.structs["task_struct"].field("cpu")
+    assert field is not None
     f.emit(ops.Self(self, f.at(node)))
-    f.emit(ops.Binary(offset, "sub", self, ops.Imm(f.compiler.tasks), ir.S64, f.at(node)))
-    f.emit(ops.Binary(number, "floordiv", offset, ops.Imm(f.compiler.task_size), ir.S64, f.at(node)))
-    return Typed(number, ir.S64)
+    f.emit(ops.Field(place, self, field.offset, "task_struct.cpu", f.at(node)))
+    number = f.load(place, field.type, node)  # type: ignore[arg-type]
+    return Typed(number.value, ir.S64)
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:

@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.ir import types as ir
+from lockverse.ir.contexts import CONTEXTS
 from lockverse.ir.ops import Imm
 from lockverse.ir.program import Program, Property, Thread
 from lockverse.ir.source import Origin, Span, Statement
@@ -20,10 +21,11 @@ from lockverse.lang import scene as lang_scene
 from lockverse.lang.errors import SchemeError
 from lockverse.lang.scene import PropertyDeclaration, Scene
 from lockverse.lang.structs import is_object
-from lockverse.lang.task import task_struct
+from lockverse.lang.task import HARDIRQ, SOFTIRQ, task_struct
 
 from .calls import parameter_types
 from .compiler import Compiler
+from .handlers import asked_for, handler, when_quiet
 from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
@@ -57,7 +59,7 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features = Sources(file.path, file.shown), frozenset[str]()
+    sources, features = Sources(file.path, file.shown), _features(scene)
     try:
         while True:
             compiler = Compiler(Reporter(), sources, features)
@@ -70,6 +72,17 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
         raise Rejected((_too_deep(file),)) from None
     finally:
         scene.restore()
+
+
+def _features(scene: Scene) -> frozenset[str]:
+    """What the scene itself needs of the vocabulary: see lang/features.py."""
+    found = set()
+    tasks = [one.task.cpu for one in scene.cpus if one.task.context == 0]
+    if len(set(tasks)) < len(tasks):
+        found |= {"shared_cpus", "preempt_count"}
+    if any(one.task.context in (SOFTIRQ, HARDIRQ) for one in scene.cpus):
+        found |= {"interrupts", "preempt_count"}
+    return frozenset(found)
 
 
 def _too_deep(file: SchemeFile) -> Diagnostic:
@@ -155,7 +168,11 @@ class _Assembly:
             return None
         passed = tuple(v.value.value for v in values.values() if isinstance(v, Typed) and settled(v.type) and isinstance(v.value, Imm))
         task = self.compiler.tasks + number * self.compiler.task_size
-        return Thread(number, instance.name, cpu.function.__name__, passed, task)
+        name = instance.name
+        found = self.compiler.sources.find(cpu.function)
+        if cpu.enter is not None and found is not None and not self.compiler.reporter.any:
+            name = handler(self.compiler, cpu, instance, Lowering(self.compiler, cpu.function, *found, STEPS))
+        return Thread(cpu.task.cpu, name, cpu.function.__name__, passed, task, CONTEXTS[cpu.task.context])
 
     def _arguments(
         self, function: FunctionType, args: tuple[object, ...], kwargs: Mapping[str, object], place: Place
@@ -236,7 +253,11 @@ class _Assembly:
         if instance.results != (ir.Bool(),) and not self.compiler.reporter.any:
             self._bad(place, "a property is true or false", f"this gives {instance.results[0] if instance.results else 'nothing'}", code="K301")
             return None
-        return Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
+        origin, name = self._origin(condition), instance.name
+        busy = asked_for(self.compiler, self.scene.cpus)
+        if one.kind == "at-rest" and busy and not self.compiler.reporter.any:
+            name = when_quiet(self.compiler, instance, busy, origin)
+        return Property(one.kind, one.message or self._text(condition), name, origin)
 
     def _text(self, condition: FunctionType) -> str:
         found = self.compiler.sources.find(condition)

@@ -174,7 +174,7 @@ def _if(f: Lowering, node: ast.stmt) -> None:
         body(f, node.body if known else node.orelse)
         return
     yes, no, after = f.build.block(), f.build.block(), f.build.block()
-    conditions.branch(f, node.test, yes, no, conditions.DECIDES)
+    conditions.branch(f, node.test, yes, no, _outcomes(f))
     before, ends = f.assigned, []
     for block, nodes in ((yes, node.body), (no, node.orelse)):
         f.build.enter(block)
@@ -184,6 +184,11 @@ def _if(f: Lowering, node: ast.stmt) -> None:
         f.jump(after, node)
     f.build.enter(after)
     f.meet(ends)
+
+
+def _outcomes(f: Lowering) -> conditions.Outcomes:
+    """What a branch decides for its statement: inside the vocabulary nothing, as the statement is then the user's call."""
+    return conditions.UNDECIDED if f.vocabulary else conditions.DECIDES
 
 
 def _no_else(f: Lowering, node: ast.For | ast.While) -> None:

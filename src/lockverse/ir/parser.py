@@ -287,7 +287,7 @@ _READERS: dict[str, Callable[[_Parser, _Line], Any]] = {
     "object": _read(lambda s: Object(s.text(), s.type(), s.number_())),
     "tasks": _read(lambda s: s.number_()),
     "locks": _read(lambda s: s.listed(s.number_)),
-    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_())),
+    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.word())),
     "property": _read(lambda s: Property(s.text(), s.text(), s.text(), s.number_())),
     "statement": _read(
         lambda s: Statement(

@@ -25,7 +25,7 @@ def print_program(program: Program) -> str:
     lines += [f"object {_quote(o.name)} {print_type(o.type)} {o.address}" for o in program.objects]
     lines += [f"tasks {program.tasks}", f"locks {_numbers(program.locks)}"]
     for t in program.threads:
-        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task}")
+        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.context}")
     for p in program.properties:
         lines.append(f"property {_quote(p.kind)} {_quote(p.message)} {_quote(p.function)} {p.origin}")
     lines += [_statement(statement) for statement in program.statements]

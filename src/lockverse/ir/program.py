@@ -69,14 +69,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What a CPU runs: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
-    address."""
+    """What runs on a CPU: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
+    address, and its context, one of contexts.CONTEXTS. A thread that is no task begins with a step of a kind in contexts.ENTRIES."""
 
     cpu: int
     function: str
     title: str
     arguments: tuple[int, ...]
     task: int
+    context: str = "task"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,7 @@ def smp_mb__before_atomic() -> None:
 @step("full")
 def smp_mb__after_atomic() -> None:
     """A full barrier after an atomic that is not ordered itself."""
+
+__all__ = [
+    "smp_mb", "smp_mb__after_atomic", "smp_mb__before_atomic", "smp_rmb", "smp_wmb",
+]  # fmt: skip

@@ -17,8 +17,9 @@ from .types import u8, u64
 
 @struct(kind="task", opaque=True)
 class task_struct:
-    """A task: its number, how deep it is in RCU read sections, whose sections its grace period waits for (a bit each), and
-    how deep it is in what may not be preempted (preempt_count), run softirqs (softirq_count) or be interrupted."""
+    """A task, or a handler: its number, its CPU and its context (0, SOFTIRQ, HARDIRQ or NMI), how deep it is in RCU read
+    sections, whose sections its grace period waits for (a bit each), how deep it is in what may not be preempted
+    (preempt_count), run softirqs (softirq_count) or be interrupted, and whether it is a handler that has begun."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
@@ -26,6 +27,12 @@ class task_struct:
     preempt_count: u8  # type: ignore[valid-type]
     softirq_count: u8  # type: ignore[valid-type]
     irqs_disabled: bool
+    in_handler: bool
+    cpu: u8  # type: ignore[valid-type]
+    context: u8  # type: ignore[valid-type]
+
+
+SOFTIRQ, HARDIRQ, NMI = 1, 2, 3  # of task_struct.context; each interrupts those before it
 
 
 class _Running:
@@ -55,7 +62,7 @@ def all_tasks() -> list[task_struct]:
 @intrinsic
 def smp_processor_id() -> int:
     """The number of the CPU that runs this."""
-    return int(_running.current.pid)
+    return int(_running.current.cpu)
 
 
 @intrinsic

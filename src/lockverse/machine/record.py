@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lockverse.ir import ops
+from lockverse.ir.contexts import ENTRIES, GUARD, keepers
 from lockverse.ir.ops import Op, Step
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
 from lockverse.ir.types import Int, Scalar
-from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit
+from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
 
 from . import protocol
 from .interpreter import Interpreter, MachineState, Run
@@ -69,7 +70,7 @@ class _Notes:
     def __call__(self, op: Op, run: Run) -> None:
         if isinstance(op, Step):
             self.kind, self.stack = op.kind, self.stack_of(op.at)
-        elif isinstance(op, ops.Load):
+        elif isinstance(op, ops.Load) and run.code.registers[op.dst.number].name != GUARD:
             self._access(run.value(op.address), "read", op.type, None, run)
         elif isinstance(op, ops.Choose):
             self.picked = self.names.value(op.low + run.choice, run.code.registers[op.dst.number].type)
@@ -108,7 +109,8 @@ class _Notes:
         while origin != NO_CALLER:
             found.append(self.linked.origins[origin].statement)
             origin = self.linked.origins[origin].caller
-        return tuple(reversed(found))
+        # What the compiler put round a handler is nobody's statement.
+        return tuple(one for one in reversed(found) if one != 0) or (0,)
 
     def _visit(self, op: Op, run: Run) -> None:
         stack = self.stack_of(op.at)
@@ -135,6 +137,7 @@ class _Recorder:
         self.linked, self.parameters = linked, parameters
         self.machine = Interpreter(linked)
         self.names = self.machine.names
+        self.columns = tuple(Column(one.title, one.cpu, (), one.context) for one in linked.program.threads)
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.last: _Notes | None = None
@@ -161,6 +164,9 @@ class _Recorder:
         if failure_ is not None:
             return self._ended(ending, failure_, fits=ending.condition is None and ending.reason is failure_.reason)
         return self._at_state(state, ending)
+
+    def _called(self, thread: int) -> str:
+        return called(self.columns, thread)
 
     def _first_event(self, thread: int, started: dict[int, list[Visit]]) -> Event:
         visits = tuple(started.get(thread, ()))
@@ -195,15 +201,15 @@ class _Recorder:
         """Follow a schedule; gives the state it leads to, and the failure if its last move fails."""
         for position, (thread, choice) in enumerate(schedule, base):
             if not 0 <= thread < self.machine.threads:
-                raise DoesNotFit(position, f"there is no CPU{thread}")
+                raise DoesNotFit(position, f"there is no thread {thread}")
             if self.machine.finished(state, thread):
-                raise DoesNotFit(position, f"CPU{thread} has finished")
+                raise DoesNotFit(position, f"{self._called(thread)} has finished")
             notes = _Notes(self.linked, self.names)
             outcome = self.machine.step(state, thread, choice, notes)
             self._note(thread, choice, notes, outcome, position)
             if isinstance(outcome, protocol.Faulted):
                 if position != base + len(schedule) - 1:
-                    raise DoesNotFit(position, f"CPU{thread} fails here: {outcome.message}")
+                    raise DoesNotFit(position, f"{self._called(thread)} fails here: {outcome.message}")
                 return state, self._fault(outcome, thread)
             assert isinstance(outcome, protocol.Moved)
             self.state = state = outcome.state
@@ -211,11 +217,11 @@ class _Recorder:
 
     def _note(self, thread: int, choice: int, notes: _Notes, outcome: protocol.Outcome, position: int) -> None:
         if isinstance(outcome, protocol.Blocked):
-            raise DoesNotFit(position, f"CPU{thread} has to wait at {notes.kind}()")
+            raise DoesNotFit(position, f"{self._called(thread)} has to wait at {notes.kind}()")
         if isinstance(outcome, protocol.Pruned | protocol.TooLong):
-            raise DoesNotFit(position, f"CPU{thread} cannot finish its step")
+            raise DoesNotFit(position, f"{self._called(thread)} cannot finish its step")
         if choice >= outcome.choices:
-            raise DoesNotFit(position, f"there is no choice {choice} for CPU{thread} to take")
+            raise DoesNotFit(position, f"there is no choice {choice} for {self._called(thread)} to take")
         if isinstance(outcome, protocol.Moved):
             self._stand(outcome.state, thread, notes)
         picked = choice if outcome.choices > 1 else 0
@@ -242,7 +248,7 @@ class _Recorder:
         reads: list[tuple[int, Scalar]] = []
 
         def watch(op: Op, run: Run) -> None:
-            if isinstance(op, ops.Load) and (run.value(op.address), op.type) not in reads:
+            if isinstance(op, ops.Load) and not self.names.is_hidden(run.value(op.address)) and (run.value(op.address), op.type) not in reads:
                 reads.append((run.value(op.address), op.type))
 
         # A condition stops looking where it is decided: its other cells are those it looks at in the beginning.
@@ -253,7 +259,7 @@ class _Recorder:
         at_rest = all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
         fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
         thread = self.events[-1].thread if self.events else None
-        shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))
+        shown = tuple(self.names.cell(address) for address, _ in reads)
         if isinstance(found, protocol.Faulted):
             failure = Failure(found.reason, f"{message}: {found.message}", found.remark, thread, (), condition=condition, reads=shown)
             return self._ended(ending, failure, fits=found.reason is ending.reason)
@@ -283,11 +289,17 @@ class _Recorder:
         stuck = []
         fits = True
         for thread in range(self.machine.threads):
-            if not self.machine.finished(state, thread):
+            if not self.machine.at_rest(state, thread) and not self._is_interrupted(state, thread):
                 fits &= isinstance(self.machine.step(state, thread, 0), protocol.Blocked)
                 stuck.append(self._blocked(state, thread))
-        message = "; ".join(_waits(one) for one in stuck)
+        message = "; ".join(self._waits(one) for one in stuck)
         return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
+
+    def _waits(self, one: Blocked) -> str:
+        held = ""
+        if one.holder is not None:
+            held = ", which it holds itself" if one.holder == one.thread else f", held by {self._called(one.holder)}"
+        return f"{self._called(one.thread)} waits for {one.object or one.kind}{held}"
 
     def _blocked(self, state: MachineState, thread: int) -> Blocked:
         pc, registers = state[1][thread]
@@ -301,7 +313,21 @@ class _Recorder:
             holder = self.names.thread_of(state[0][target])
         elif step.kind.startswith(_RCU_WAIT):
             name, holder = "the RCU readers", self._reader(state, thread)
+        if (other := self._keeper(state, thread)) is not None:
+            name, holder = "its CPU", other
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
+
+    def _keeper(self, state: MachineState, thread: int) -> int | None:
+        """The thread that keeps another off its CPU."""
+        step = self.linked.codes[thread].ops[state[1][thread][0]]
+        assert isinstance(step, Step)
+        begins = self.columns[thread].context != "task" and step.kind in ENTRIES
+        return next((one.thread for one in keepers(self.linked.program, thread, begins=begins) if state[0][one.cell]), None)
+
+    def _is_interrupted(self, state: MachineState, thread: int) -> bool:
+        """Whether a handler runs on the thread's CPU: that one is what is stuck."""
+        other = self._keeper(state, thread)
+        return other is not None and self.columns[other].context != "task"
 
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
@@ -315,7 +341,7 @@ class _Recorder:
         first = len(self.events)
         after, failure = self._moves(state, ending.loop, first)
         threads = sorted({thread for thread, _ in ending.loop})
-        who = " and ".join(f"CPU{thread}" for thread in threads)
+        who = " and ".join(self._called(thread) for thread in threads)
         message = f"{who} can go on for ever, and nothing comes of it"
         fits = after == state and failure is None and bool(ending.loop)
         return Failure(Reason.ENDLESS_SPINNING, message, "SPINS FOR EVER", None, (), loop=first), fits
@@ -331,7 +357,7 @@ class _Recorder:
         if not fits:
             raise DoesNotFit(len(self.events), f"it does not end in {ending.reason} any more")
         program = self.linked.program
-        columns = tuple(Column(one.title, one.cpu, self._standing(number)) for number, one in enumerate(program.threads))
+        columns = tuple(replace(one, at=self._standing(number)) for number, one in enumerate(self.columns))
         initial = tuple(
             (cell.name, self.names.value(cell.initial, cell.type))
             for address, cell in enumerate(program.cells)
@@ -347,8 +373,3 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
         return (*before[:-1], *after)
     return (*before, *after)
-
-
-def _waits(one: Blocked) -> str:
-    held = "" if one.holder is None else f", held by CPU{one.holder}" if one.holder != one.thread else ", which it holds itself"
-    return f"CPU{one.thread} waits for {one.object or one.kind}{held}"

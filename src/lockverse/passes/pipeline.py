@@ -1,6 +1,6 @@
 """The order of the passes, and what comes out: what the machines run.
 
-Inlining, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
+Inlining, who else is on a thread's CPU, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
 Leaves out reductions that need more than one thread's code.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockverse.ir.contexts import shares_its_cpu
 from lockverse.ir.program import Code, Linked, Program
 from lockverse.ir.verifier import verify_code, verify_program
 
+from .contexts import in_context
 from .inline import Inlined, Origins, inline
 from .keep import keep
 from .layout import lay_out
@@ -30,9 +32,20 @@ def link(program: Program, *, verify: bool = True) -> Linked:
         codes[name] = _code(inline(program.functions, name, origins), origins)
         if verify:
             verify_code(codes[name], program, len(origins.all))
-    threads = tuple(codes[thread.function] for thread in program.threads)
+    threads = tuple(_thread(program, number, codes, origins, verify=verify) for number in range(len(program.threads)))
     conditions = tuple(codes[one.function] for one in program.properties)
     return Linked(program, threads, conditions, tuple(origins.all))
+
+
+def _thread(program: Program, number: int, codes: dict[str, Code], origins: Origins, *, verify: bool) -> Code:
+    """A thread's code: its function's, unless its steps depend on who else is on its CPU."""
+    name = program.threads[number].function
+    if not shares_its_cpu(program, number):
+        return codes[name]
+    code = _code(in_context(inline(program.functions, name, origins), program, number), origins)
+    if verify:
+        verify_code(code, program, len(origins.all))
+    return code
 
 
 def inlined(program: Program) -> tuple[Inlined, ...]:

@@ -5,12 +5,16 @@ The machine records it, the session writes and reads it, reports print it. Leave
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from lockverse.ir.contexts import ENTRIES as ENTRIES
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
-VERSION = 1
+VERSION = 2
+CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,26 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A thread for a reader: the function it runs, its CPU, and where it stands in the end, as in Visit; empty if it
-    has finished."""
+    """A thread for a reader: the function it runs, its CPU, where it stands in the end, as in Visit (empty if it has
+    finished), and its context, one of ir.program.CONTEXTS."""
 
     title: str
     cpu: int
     at: tuple[int, ...] = ()
+    context: str = "task"
+
+
+def called(columns: Sequence[Column], number: int) -> str:
+    """What a sentence calls a thread: its CPU, if that is enough to know it by."""
+    one = columns[number]
+    tasks = [other for other in columns if other.cpu == one.cpu and other.context == "task"]
+    if one.context == "task" and len(tasks) == 1:
+        return f"CPU{one.cpu}"
+    if one.context != "task":
+        return f"{one.title}() ({CONTEXT_WORDS[one.context]} on CPU{one.cpu})"
+    alike = [n for n, other in enumerate(columns) if (other.title, other.cpu, other.context) == (one.title, one.cpu, one.context)]
+    which = f" #{alike.index(number)}" if len(alike) > 1 else ""
+    return f"{one.title}(){which} on CPU{one.cpu}"
 
 
 @dataclass(frozen=True, slots=True)
