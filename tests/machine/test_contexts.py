@@ -16,10 +16,12 @@ from lockverse.diagnostics.model import Rejected
 from lockverse.explore.bounds import Bounds
 from lockverse.ir.program import Linked
 from lockverse.reduction import REDUCTIONS
+from lockverse.session import linked_of as compiled
+from lockverse.session import open_file, tasks
 
 from ..codegen.common import counts, searched, verdict
 from ..oracle.programs import program
-from ..support import checked, linked_of, scheme_text
+from ..support import ROOT, checked, linked_of, scheme_text
 
 STEPS = "def run(x):\n    smp_mb()\n    smp_mb()\n    smp_mb()\n\n\ndef handle(x):\n    smp_mb()\n    smp_mb()"
 ON_BOTH = pytest.mark.parametrize("engine", ["reference", "native"])
@@ -240,6 +242,34 @@ def test_scenes_that_do_not_fit(tmp_path: Path, scene: str, says: str) -> None:
     with pytest.raises(Rejected) as problem:
         linked(tmp_path, STEPS, scene)
     assert says in problem.value.diagnostics[0].headline
+
+
+# The schemes of schemes/contexts: what breaks, and why, as their texts say
+
+BROKEN = [
+    ("counter_in_interrupt", "nr_writeback", {"how": "nothing"}, "at-rest"),
+    ("counter_in_interrupt", "nr_writeback", {"how": "preemption_disabled"}, "at-rest"),
+    ("interrupt_lock", "same_lock", {"irqsafe": "False"}, "deadlock"),
+    ("interrupt_lock", "two_locks", {"irqsafe": "False"}, "deadlock"),
+    ("interrupt_lock", "enabled_too_early", {"saves": "False"}, "deadlock"),
+    ("softirq_lock", "net_rx", {"bh": "False"}, "deadlock"),
+    ("preemption", "events", {"guarded": "False"}, "at-rest"),
+    ("tlb_shootdown", "shootdown", {"early": "True"}, "warning"),
+    ("tlb_shootdown", "shootdown", {"wait": "False"}, "warning"),
+    ("tlb_shootdown", "both_ways", {"irqs_off": "True"}, "deadlock"),
+    ("deferred", "remove_with_work", {"sync": "False"}, "warning"),
+    ("deferred", "remove_with_timer", {"sync": "False"}, "warning"),
+    ("deferred", "remove_with_timer", {"locked": "True"}, "deadlock"),
+    ("deferred", "flush_under_lock", {"locked": "True"}, "sleeping-while-atomic"),
+    ("nmi_lock", "from_nmi", {"tries": "False"}, "deadlock"),
+]
+
+
+@ON_BOTH
+@pytest.mark.parametrize(("file", "scheme", "given", "reason"), BROKEN, ids=[f"{one[1]}-{one[3]}-{n}" for n, one in enumerate(BROKEN)])
+def test_what_breaks(engine: str, file: str, scheme: str, given: dict[str, str], reason: str) -> None:
+    found = searched(compiled(tasks(open_file(ROOT / "schemes" / "contexts" / f"{file}.py"), scheme, given, every=False)[0]), engine)
+    assert found.failing is not None and found.failing.reason == reason
 
 
 # Random programs
