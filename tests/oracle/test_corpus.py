@@ -18,7 +18,6 @@ from lockverse.trace.serialize import dumps, loads
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
 
-
 NOT_BY_BRUTE_FORCE = {"contexts"}  # tests/machine/test_contexts.py has closed forms
 
 
