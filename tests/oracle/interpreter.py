@@ -18,8 +18,9 @@ from typing import Any
 
 from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
-from lockverse.lang.types import is_scalar
+from lockverse.lang.types import IntegerType, is_scalar
 
+from .macros import BITS, COND_LOADS, Macros
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
 
@@ -87,7 +88,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     raise LookupError(function)
 
 
-class Thread:
+class Thread(Macros):
     """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
 
     def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -388,6 +389,10 @@ class Thread:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name in ("READ_ONCE", "WRITE_ONCE", "smp_load_acquire", "smp_store_release", "xchg", "cmpxchg", "try_cmpxchg"):
             return (yield from self._on_place(name, node))
+        if name in BITS:
+            return (yield from self._bit(name, node))
+        if name in COND_LOADS:
+            return (yield from self._cond_load(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
             if true((yield from self._value(node.args[0]))):
                 raise Fault("warning" if name.startswith("WARN") else "bug")
@@ -421,8 +426,11 @@ class Thread:
             return (yield from own(node, *args))
         if name.startswith("atomic"):
             return (yield from self._atomic(name, node, args))
+        function = self._name(name)
+        if isinstance(function, IntegerType):
+            return converted(function, args[0])
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
-        return (yield from self._call(self._name(name), args, kwargs))
+        return (yield from self._call(function, args, kwargs))
 
     def _on_place(self, name: str, node: ast.Call) -> Steps:
         place = yield from self._place(node.args[0])

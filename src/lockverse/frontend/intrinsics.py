@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import conditions, expressions
+from . import bits, conditions, expressions, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -34,21 +34,34 @@ def arguments(f: Lowering, node: ast.Call, least: int, most: int, usage: str) ->
 # Macros on places
 
 
+_PLACE: Final = "x.field"
+_USAGE: Final[dict[str, tuple[str, ...]]] = {
+    "read": (_PLACE,), "write": (_PLACE, "value"), "xchg": (_PLACE, "value"), "cmpxchg": (_PLACE, "old", "new"),
+    "try_cmpxchg": (_PLACE, "old", "new"), "cond_load": (_PLACE, "lambda VAL: condition"), **dict.fromkeys(bits.KINDS, ("nr", _PLACE)),
+}  # fmt: skip
+
+
 def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
-    """READ_ONCE, WRITE_ONCE, xchg, cmpxchg and their like."""
-    count = {"read": 1, "write": 2, "xchg": 2, "cmpxchg": 3, "try_cmpxchg": 3}[info.kind]
-    usage = f"{info.name}({', '.join(('x.field', 'old', 'new')[:count] if count == 3 else ('x.field', 'value')[:count])})"
-    if not arguments(f, node, count, count, usage):
+    """READ_ONCE, WRITE_ONCE, xchg, cmpxchg, set_bit and their like."""
+    if info.kind == "cond_read":
+        fits = arguments(f, node, 2, 2, f"{info.name}(x.count, lambda VAL: condition)")
+        return waiting.atomic(f, info, node) if fits else NOTHING
+    usage = _USAGE[info.kind]
+    if not arguments(f, node, len(usage), len(usage), f"{info.name}({', '.join(usage)})"):
         return NOTHING
-    if any(isinstance(part, ast.Call) for part in ast.walk(node.args[0])):
-        return f.error("K308", node.args[0], f"{info.name} takes a place, with no call inside", "this calls a function",
+    number = bits.number(f, node) if info.kind in bits.KINDS else None
+    target = node.args[usage.index(_PLACE)]
+    if any(isinstance(part, ast.Call) for part in ast.walk(target)):
+        return f.error("K308", target, f"{info.name} takes a place, with no call inside", "this calls a function",
                        help="put the result of the call in a variable first")  # fmt: skip
-    found = expressions.place(f, node.args[0])
+    found = expressions.place(f, target)
     if found is None:
         return NOTHING
     address, kind = found
     if isinstance(kind, ir.StructRef | ir.Array):
-        return f.error("K308", node.args[0], f"{info.name} takes a scalar field or element", f"this is a whole {kind}")
+        return f.error("K308", target, f"{info.name} takes a scalar field or element", f"this is a whole {kind}")
+    if number is not None:
+        return bits.operate(f, info, address, kind, number, node)
     return _PLACE_KINDS[info.kind](f, info, address, kind, node)
 
 
@@ -93,6 +106,7 @@ def _compare_exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir
 
 _PLACE_KINDS: Final = {
     "read": _read, "write": _write, "xchg": _exchange, "cmpxchg": _compare_exchange, "try_cmpxchg": _compare_exchange,
+    "cond_load": waiting.load,
 }  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from . import access, atomics, barriers, context, handlers, spinlock, spinlock_irq
+from . import access, atomics, barriers, bits, context, handlers, spinlock, spinlock_irq
 from .access import *
 from .atomics import *
 from .barriers import *
+from .bits import *
 from .context import *
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .handlers import *
@@ -30,5 +31,5 @@ __all__ = [
     "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "interrupt", "ipi", "nmi", "ptr", "rcu_read_lock", "rcu_read_unlock",
     "rest", "running", "s16", "s32", "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu",
     "task", "task_struct", "timer", "u16", "u32", "u64", "u8", "work", "wrapping",
-    *access.__all__, *atomics.__all__, *barriers.__all__, *context.__all__, *handlers.__all__, *spinlock.__all__, *spinlock_irq.__all__,
+    *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *spinlock.__all__, *spinlock_irq.__all__,
 ]  # fmt: skip

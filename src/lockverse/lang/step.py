@@ -26,7 +26,8 @@ class StepInfo:
 
 @dataclass(frozen=True, slots=True)
 class PlaceInfo:
-    """A macro on a place: its name, its order, and `kind`, one of read, write, xchg, cmpxchg, try_cmpxchg."""
+    """A macro on a place: its name, its order, and `kind`, which says what it does there: read, write, xchg, cmpxchg,
+    try_cmpxchg, cond_load, or one of those of lang/bits.py."""
 
     name: str
     order: str
@@ -53,7 +54,7 @@ def named_step(name: str, body: FunctionType, order: str, types: dict[str, objec
 
 
 def place_macro(name: str, order: str, kind: str) -> Callable[[F], F]:
-    """Mark a function as a macro whose first argument is a place."""
+    """Mark a function as a macro one of whose arguments is a place."""
 
     def decorate(function: F) -> F:
         setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind))  # noqa: B010

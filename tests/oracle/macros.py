@@ -1,0 +1,75 @@
+"""Macros on places, for the oracle: bit operations, loads that wait, per-cpu data. Written from docs/language.md.
+
+A part of interpreter.Thread. Leaves out reading, writing and exchanging: interpreter.py.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Generator
+from typing import Any
+
+from .values import Fault, true, wrap
+
+Steps = Generator[Any, int, Any]
+BITS = {
+    **{f"{lead}{verb}_bit": verb for lead in ("", "__", "test_and_", "__test_and_") for verb in ("set", "clear", "change")},
+    "test_and_set_bit_lock": "set", "clear_bit_unlock": "clear", "test_bit": "", "test_bit_acquire": "",
+    "clear_bit_unlock_is_negative_byte": "clear",
+}  # fmt: skip
+COND_LOADS = tuple(f"{stem}_{order}" for stem in ("smp_cond_load", "atomic_cond_read", "atomic64_cond_read", "atomic_long_cond_read")
+                   for order in ("acquire", "relaxed"))  # fmt: skip
+
+
+class Macros:
+    """What a thread does for them."""
+
+    frame: Any
+    _value: Callable[..., Steps]
+    _place: Callable[..., Steps]
+    _stop: Callable[..., Steps]
+
+    def _bit(self, name: str, node: ast.Call) -> Steps:
+        nr = yield from self._value(node.args[0])
+        self.frame.held.append(nr)
+        place = yield from self._place(node.args[1])
+        self.frame.held += place.held
+        bits, signed = place.kind.bits, place.kind.signed
+        if not 0 <= nr < bits:
+            raise Fault("overflow")
+        yield from self._stop(name, node)
+        old = place.get()
+        new = {"set": old | 1 << nr, "clear": old & ~(1 << nr), "change": old ^ 1 << nr, "": old}[BITS[name]]
+        if name.startswith("__"):
+            self.frame.held.append(old)
+            yield from self._stop(name, node)
+            self.frame.held.pop()
+        del self.frame.held[len(self.frame.held) - 1 - len(place.held) :]
+        if BITS[name]:
+            place.put(wrap(new, bits) if signed else new)
+        return bool(old >> (7 if "negative" in name else nr) & 1) if "test" in name or "negative" in name else None
+
+    def _cond_load(self, name: str, node: ast.Call) -> Steps:
+        if name.startswith("atomic"):
+            variable = yield from self._value(node.args[0])
+            get, held = lambda: int(variable.counter), (variable,)
+        else:
+            place = yield from self._place(node.args[0])
+            get, held = place.get, place.held
+        self.frame.held += held
+        yield from self._stop(name, node, lambda: self._holds(node.args[1], get()))
+        del self.frame.held[len(self.frame.held) - len(held) :]
+        return get()
+
+    def _holds(self, condition: Any, value: Any) -> bool:
+        """The condition, of a value: no step in it."""
+        name, known = condition.args.args[0].arg, dict(self.frame.locals)
+        self.frame.locals[name] = value
+        try:
+            next(self._value(condition.body))
+        except StopIteration as end:
+            return bool(true(end.value))
+        finally:
+            self.frame.locals.clear()
+            self.frame.locals.update(known)
+        raise AssertionError("a step in a condition")
