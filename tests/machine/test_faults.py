@@ -40,6 +40,8 @@ CASES = [
     ("rcu-imbalance", "rcu_read_unlock()", "rcu_read_lock()\nrcu_read_unlock()", ONE, "RCU IMBALANCE"),
     ("rcu-imbalance", "rcu_read_lock()", "rcu_read_lock()\nrcu_read_lock()\nrcu_read_unlock()\nrcu_read_unlock()", ONE, "RCU READ SECTION"),
     ("rcu-self-wait", "rcu_read_lock()\nsynchronize_rcu()", "rcu_read_lock()\nrcu_read_unlock()\nsynchronize_rcu()", ONE, "RCU SELF WAIT"),
+    ("refcount-underflow", "refcount_dec_and_test(x.ref)", "refcount_set(x.ref, 1)\nrefcount_dec_and_test(x.ref)", ONE, "REFCOUNT UNDERFLOW"),
+    ("refcount-resurrection", "refcount_inc(x.ref)", "refcount_inc_not_zero(x.ref)", ONE, "REFCOUNT RESURRECTION"),
     ("always", "x.n += 3", "x.n += 2", ONE + "\nalways(lambda: x.n < 3)", "VIOLATED x.n = 3"),
     ("always", "x.big -= 1", "x.big += 1", ONE + "\nalways(lambda: x.big >= 0)", "UNDERFLOW x.big = -1"),
     ("at-rest", "x.n = 1\nx.n = 0", "x.n = 0\nx.n = 1", ONE + "\nat_rest(lambda: x.n == 1)", "AT REST x.n = 0"),

@@ -20,7 +20,7 @@ from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import IntegerType, is_scalar
 
-from .macros import BITS, COND_LOADS, Macros
+from .macros import BITS, COND_LOADS, Macros, as_said
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
 
@@ -429,6 +429,10 @@ class Thread(Macros):
         function = self._name(name)
         if isinstance(function, IntegerType):
             return converted(function, args[0])
+        if hasattr(function, "__lockverse_step__"):
+            return (yield from self._primitive(function, node, args))
+        if hasattr(function, "__lockverse_intrinsic__"):
+            return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
         return (yield from self._call(function, args, kwargs))
 

@@ -1,6 +1,8 @@
-"""Macros on places, for the oracle: bit operations, loads that wait, per-cpu data. Written from docs/language.md.
+"""More of the vocabulary, for the oracle: bit operations, loads that wait, and steps that the oracle does not write again.
 
-A part of interpreter.Thread. Leaves out reading, writing and exchanging: interpreter.py.
+A part of interpreter.Thread, written from docs/language.md. Such a step is what its function does under plain Python, which
+tests/lang holds to the kernel's documentation: the oracle then says that the compiler makes the same of it. Leaves out
+steps that wait, or that know tasks.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Generator
 from typing import Any
+
+from lockverse.lang.errors import CheckFailed, NullDereference, OutOfBounds, Overflow
 
 from .values import Fault, true, wrap
 
@@ -19,6 +23,7 @@ BITS = {
 }  # fmt: skip
 COND_LOADS = tuple(f"{stem}_{order}" for stem in ("smp_cond_load", "atomic_cond_read", "atomic64_cond_read", "atomic_long_cond_read")
                    for order in ("acquire", "relaxed"))  # fmt: skip
+FAULTS: dict[type[Exception], str] = {Overflow: "overflow", NullDereference: "null-dereference", OutOfBounds: "out-of-bounds"}
 
 
 class Macros:
@@ -73,3 +78,20 @@ class Macros:
             self.frame.locals.clear()
             self.frame.locals.update(known)
         raise AssertionError("a step in a condition")
+
+    def _primitive(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Steps:
+        """A step of the vocabulary: what its function does."""
+        self.frame.held += args
+        yield from self._stop(function.__name__, node)
+        del self.frame.held[len(self.frame.held) - len(args) :]
+        return as_said(function, args)
+
+
+def as_said(function: Callable[..., Any], args: list[Any]) -> Any:
+    """What a function of the vocabulary does under plain Python."""
+    try:
+        return function(*args)
+    except CheckFailed as failed:
+        raise Fault(failed.reason) from None
+    except tuple(FAULTS) as failed:
+        raise Fault(FAULTS[type(failed)]) from None

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, conditions, expressions, waiting
+from . import bits, conditions, containers, expressions, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -346,7 +346,7 @@ def length(f: Lowering, node: ast.Call) -> Result:
 INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
-    "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
+    "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

@@ -207,7 +207,7 @@ def _while(f: Lowering, node: ast.stmt) -> None:
     if endless:
         f.jump(inside, node)
     else:
-        conditions.branch(f, node.test, inside, leave, conditions.DECIDES)
+        conditions.branch(f, node.test, inside, leave, _outcomes(f))
     loop = Loop(leave, head, len(f.cleanups), [None if endless else f.assigned])
     _loop_body(f, loop, inside, node)
 
@@ -266,7 +266,7 @@ def _count(
     f.jump(head, node)
     f.build.enter(head)
     f.emit(ops.Binary(more, "lt" if step > 0 else "gt", counter, stop, ir.S64, f.at(node)))
-    f.emit(ops.Branch(more, inside, leave, f.at(node), True, False))
+    f.emit(ops.Branch(more, inside, leave, f.at(node), *_outcomes(f)))
     f.build.enter(again)
     f.emit(ops.Binary(counter, "add", counter, ops.Imm(step), ir.S64, f.at(node)))
     f.jump(head, node)
