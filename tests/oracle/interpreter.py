@@ -345,9 +345,15 @@ class Thread(Macros):
         self.frame.held.append(base)
         index = yield from self._value(node.slice)
         self.frame.held.pop()
+        return self._element(base, index)
+
+    def _element(self, base: Any, index: int) -> Place:
         if not 0 <= index < len(base):
             raise Fault("out-of-bounds")
         return Place(lambda: base[index], lambda value: base.__setitem__(index, value), base.type.element, (base, index))
+
+    def _field(self, base: Any, name: str) -> Place:
+        return _field(base, name)
 
     def _x_BinOp(self, node: ast.BinOp) -> Steps:
         left = yield from self._value(node.left)
@@ -391,6 +397,8 @@ class Thread(Macros):
             return (yield from self._on_place(name, node))
         if name in BITS:
             return (yield from self._bit(name, node))
+        if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
+            return (yield from self._this_cpu(name, node))
         if name in COND_LOADS:
             return (yield from self._cond_load(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
@@ -431,6 +439,10 @@ class Thread(Macros):
             return converted(function, args[0])
         if hasattr(function, "__lockverse_step__"):
             return (yield from self._primitive(function, node, args))
+        if name == "per_cpu":
+            return (yield from self._load(self._element(*args), node))
+        if name in ("this_cpu_ptr", "raw_cpu_ptr"):
+            return self._element(*args, self.me).get()
         if hasattr(function, "__lockverse_intrinsic__"):
             return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, conditions, containers, expressions, waiting
+from . import bits, conditions, containers, expressions, percpu, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -38,6 +38,7 @@ _PLACE: Final = "x.field"
 _USAGE: Final[dict[str, tuple[str, ...]]] = {
     "read": (_PLACE,), "write": (_PLACE, "value"), "xchg": (_PLACE, "value"), "cmpxchg": (_PLACE, "old", "new"),
     "try_cmpxchg": (_PLACE, "old", "new"), "cond_load": (_PLACE, "lambda VAL: condition"), **dict.fromkeys(bits.KINDS, ("nr", _PLACE)),
+    **dict.fromkeys(percpu.COUNTING, (_PLACE,)), **dict.fromkeys(percpu.COMPUTING, (_PLACE, "value")),
 }  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
     if any(isinstance(part, ast.Call) for part in ast.walk(target)):
         return f.error("K308", target, f"{info.name} takes a place, with no call inside", "this calls a function",
                        help="put the result of the call in a variable first")  # fmt: skip
-    found = expressions.place(f, target)
+    found = percpu.place(f, info, target) if info.per_cpu else expressions.place(f, target)
     if found is None:
         return NOTHING
     address, kind = found
@@ -106,7 +107,7 @@ def _compare_exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir
 
 _PLACE_KINDS: Final = {
     "read": _read, "write": _write, "xchg": _exchange, "cmpxchg": _compare_exchange, "try_cmpxchg": _compare_exchange,
-    "cond_load": waiting.load,
+    "cond_load": waiting.load, **dict.fromkeys((*percpu.COUNTING, *percpu.COMPUTING), percpu.compute),
 }  # fmt: skip
 
 
@@ -279,7 +280,7 @@ def _current_task(f: Lowering, node: ast.Call) -> Result:
     return Typed(dst, f.compiler.task_pointer)
 
 
-def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
+def processor(f: Lowering, node: ast.AST) -> ops.Value:
     """The number of the running CPU: what its task_struct says, which nobody changes."""
     _forbid(f, node, "ask which CPU it runs on")
     self, place = f.temp(f.compiler.task_pointer), f.temp(ir.Ptr(ir.StructRef("task_struct")))
@@ -287,8 +288,11 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
     assert field is not None
     f.emit(ops.Self(self, f.at(node)))
     f.emit(ops.Field(place, self, field.offset, "task_struct.cpu", f.at(node)))
-    number = f.load(place, field.type, node)  # type: ignore[arg-type]
-    return Typed(number.value, ir.S64)
+    return f.load(place, field.type, node).value  # type: ignore[arg-type]
+
+
+def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
+    return Typed(processor(f, node), ir.S64)
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
@@ -328,7 +332,7 @@ def _same(f: Lowering, node: ast.Call) -> Result:
 
 
 def _only_in_loop(f: Lowering, node: ast.Call) -> Result:
-    return f.error("K104", node, "all_tasks() stands only in a for loop", "here", help="for task in all_tasks(): ...")
+    return f.error("K104", node, f"{f.text(node)} stands only in a for loop", "here", help=f"for one in {f.text(node)}: ...")
 
 
 def length(f: Lowering, node: ast.Call) -> Result:
@@ -346,6 +350,9 @@ def length(f: Lowering, node: ast.Call) -> Result:
 INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
+    "per_cpu": percpu.per_cpu, "per_cpu_ptr": percpu.per_cpu, "this_cpu_ptr": percpu.this_cpu_ptr, "raw_cpu_ptr": percpu.this_cpu_ptr,
+    "num_possible_cpus": percpu.count, "num_online_cpus": percpu.count, "for_each_possible_cpu": _only_in_loop,
+    "for_each_online_cpu": _only_in_loop,
     "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),

@@ -26,6 +26,7 @@ class Memory:
         self.cells: list[Cell] = [Cell("NULL", ir.Bool(), 0)]
         self.objects: list[Object] = []
         self.locks: list[int] = []
+        self.problems: list[str] = []  # what cannot be laid out as the scene has it
         self._addresses: dict[int, int] = {}
         self._kept: list[object] = []  # an object's id() is its key: it must not be collected meanwhile
         self._values: dict[int, object] = {}
@@ -60,8 +61,10 @@ class Memory:
         elif isinstance(kind, ir.Array):
             assert isinstance(value, Array)
             self._enter(value)
-            for index, one in enumerate(value):
-                self._lay_out(f"{name}[{index}]", kind.element, one)
+            for index in range(kind.length):
+                self._lay_out(f"{name}[{index}]", kind.element, value[index])
+            if len(value.elements) > kind.length:
+                self.problems.append(f"{name} has a value for CPU {len(value.elements) - 1}, and the last CPU is {kind.length - 1}")
         else:
             self._values[len(self.cells)] = value
             self.cells.append(Cell(name, kind, 0))

@@ -91,16 +91,20 @@ def _too_deep(file: SchemeFile) -> Diagnostic:
 
 
 def _no_cpu(scheme: FunctionType, file: SchemeFile) -> Diagnostic:
-    line = scheme.__code__.co_firstlineno
-    place = Place(file.shown, line, 1, line, 1)
-    found = Sources().find(scheme)
-    if found is not None:
-        node = found[1]
-        place = Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
     return Diagnostic(
-        "K005", f"scheme {scheme.__name__} runs nothing", Label(place, "calls cpu() nowhere"), (),
+        "K005", f"scheme {scheme.__name__} runs nothing", Label(_place_of_scheme(scheme, file), "calls cpu() nowhere"), (),
         "say what runs: `cpu(function, arguments...)`, once for each CPU",
     )  # fmt: skip
+
+
+def _place_of_scheme(scheme: FunctionType, file: SchemeFile) -> Place:
+    """Its `def` and its name."""
+    found = Sources().find(scheme)
+    line = scheme.__code__.co_firstlineno
+    if found is None:
+        return Place(file.shown, line, 1, line, 1)
+    node = found[1]
+    return Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
 
 
 class _Assembly:
@@ -115,6 +119,7 @@ class _Assembly:
     def program(self, name: str) -> Program:
         """The whole program. What is wrong goes to the compiler's reporter."""
         memory = self.compiler.memory
+        self.compiler.types.cpus = lang_scene.cpus_of(self.scene)
         tasks = [getattr(cpu, "task", None) or task_struct() for cpu in self.scene.cpus]
         for number, task in enumerate(tasks):
             task.pid = number
@@ -123,6 +128,8 @@ class _Assembly:
         threads = [self._thread(number) for number in range(len(self.scene.cpus))]
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
+        for problem in memory.problems:
+            self._bad(_place_of_scheme(self.scheme, self.file), problem, "in this scene")
         compiler = self.compiler
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),

@@ -234,6 +234,9 @@ def _for(f: Lowering, node: ast.stmt) -> None:
         if bounds is not None:
             _count(f, node, *bounds, lambda counter: Typed(counter, ir.S64))
         return
+    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) in ("for_each_possible_cpu", "for_each_online_cpu"):
+        _count(f, node, ops.Imm(0), ops.Imm(f.compiler.types.cpus), 1, lambda counter: Typed(counter, ir.S64))
+        return
     _for_each(f, node)
 
 
@@ -278,7 +281,7 @@ def _count(
 
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
-    if isinstance(node.iter, ast.Call) and _names_all_tasks(f, node.iter):
+    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) == "all_tasks":
         array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)
         base: ops.Value = ops.Imm(f.compiler.tasks)
     else:
@@ -296,11 +299,12 @@ def _for_each(f: Lowering, node: ast.For) -> None:
     _count(f, node, ops.Imm(0), ops.Imm(array.length), 1, item)
 
 
-def _names_all_tasks(f: Lowering, node: ast.Call) -> bool:
+def _intrinsic(f: Lowering, node: ast.Call) -> str:
+    """The name of the intrinsic that is called, or nothing."""
     if not isinstance(node.func, ast.Name) or node.func.id in f.variables:
-        return False
+        return ""
     target = f.lookup(node.func)
-    return isinstance(target, Constant) and getattr(target.object, "__lockverse_intrinsic__", "") == "all_tasks"
+    return getattr(target.object, "__lockverse_intrinsic__", "") if isinstance(target, Constant) else ""
 
 
 def _break(f: Lowering, node: ast.stmt) -> None:

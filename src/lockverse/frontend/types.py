@@ -135,9 +135,10 @@ def fits(value: ValueType, place: ir.Scalar) -> bool:
 
 
 class TypeTable:
-    """The structs a scheme uses, under names that are unique in the program."""
+    """The structs a scheme uses, under names that are unique in the program. Per-cpu data has an element for each of `cpus`."""
 
     def __init__(self) -> None:
+        self.cpus = 1
         self.structs: dict[str, ir.Struct] = {}
         self.classes: dict[str, type] = {}
         self._names: dict[type, str] = {}
@@ -150,6 +151,8 @@ class TypeTable:
             return ir.Ptr(self._target(kind.target))
         if isinstance(kind, lang.ArrayType):
             return ir.Array(self.convert(kind.element), kind.length)
+        if isinstance(kind, lang.PerCpuType):
+            return ir.Array(self.convert(kind.element), self.cpus, per_cpu=True)
         if kind in (bool, int):
             return ir.Bool() if kind is bool else ir.Int(32, signed=True)
         if lang.is_enum(kind):

@@ -98,7 +98,7 @@ def print_type(kind: Type) -> str:
     if isinstance(kind, Ptr):
         return f"ptr[{print_type(kind.target)}]"
     if isinstance(kind, Array):
-        return f"array[{print_type(kind.element)}, {kind.length}]"
+        return f"{'percpu' if kind.per_cpu else 'array'}[{print_type(kind.element)}, {kind.length}]"
     return str(kind)
 
 

@@ -76,13 +76,14 @@ class StructRef:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """`length` elements side by side."""
+    """`length` elements side by side; of per-cpu data, one a CPU."""
 
     element: Type
     length: int
+    per_cpu: bool = False
 
     def __str__(self) -> str:
-        return f"array[{self.element}, {self.length}]"
+        return f"{'percpu' if self.per_cpu else 'array'}[{self.element}, {self.length}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ class Place:
         declared = declaration(type(self._owner))
         return None if declared is None else declared.fields.get(self._key)
 
+    def on(self, cpu: int) -> Place:
+        """The same of that CPU, if it is a field of per-cpu data."""
+        per_cpu = isinstance(self._owner, Array) and not self._subscript
+        return Place(self._owner[cpu], self._key, subscript=False) if per_cpu else self
+
     def get(self) -> Any:
         """What is there."""
         return self._owner[self._key] if self._subscript else getattr(self._owner, self._key)

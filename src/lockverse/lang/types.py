@@ -1,4 +1,5 @@
-"""The types a scheme declares its fields, arrays and variables with: s8 to u64, wrapping[...], ptr[...], array[...].
+"""The types a scheme declares its fields, arrays and variables with: s8 to u64, wrapping[...], ptr[...], array[...],
+percpu[...].
 
 Widths are the kernel's. A value that does not fit raises Overflow, as it is a fault in a search, unless the type is
 `wrapping[...]`: its values are reduced to the width, and so is all arithmetic with them.
@@ -145,6 +146,29 @@ class _Array:
 array = _Array()
 
 
+@dataclass(frozen=True, slots=True)
+class PerCpuType:
+    """`percpu[s64]`: one for each CPU. Calling it makes them: `percpu[s64]()` all zero, `percpu[s64](5)` all 5, `percpu[s64]([1, 2])`."""
+
+    element: object
+
+    def __call__(self, values: object = None) -> Any:
+        from .percpu_data import make_percpu  # as of arrays
+
+        return make_percpu(self, values)
+
+    def __repr__(self) -> str:
+        return f"percpu[{type_name(self.element)}]"
+
+
+class _PerCpu:
+    def __getitem__(self, element: object) -> PerCpuType:
+        return PerCpuType(element)
+
+
+percpu = _PerCpu()
+
+
 def type_name(kind: object) -> str:
     """A type as a scheme writes it."""
     if isinstance(kind, str):
@@ -203,7 +227,7 @@ def _convert_pointer(kind: PointerType, value: object, what: str) -> object:
 
 def points_to(value: object, target: object) -> bool:
     """Whether `value` is an object that `ptr[target]` may point to."""
-    if isinstance(target, ArrayType):
+    if isinstance(target, ArrayType | PerCpuType):
         return getattr(value, "type", None) == target
     if isinstance(target, str):
         return type(value).__name__ == target
