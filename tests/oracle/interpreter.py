@@ -412,6 +412,10 @@ class Thread(Macros):
             return None
         if name == "smp_processor_id":
             return self.me
+        pointer = None
+        if name == "" or name in self.frame.locals:
+            pointer = yield from self._value(node.func)
+            self.frame.held.append(pointer)
         args = []
         for one in node.args:
             args.append((yield from self._value(one)))
@@ -420,7 +424,11 @@ class Thread(Macros):
         for keyword in node.keywords:
             kwargs[keyword.arg] = yield from self._value(keyword.value)
             self.frame.held.append(kwargs[keyword.arg])
-        del self.frame.held[len(self.frame.held) - len(args) - len(kwargs) :]
+        del self.frame.held[len(self.frame.held) - len(args) - len(kwargs) - (pointer is not None) :]
+        if pointer is not None:
+            _not_null(pointer)
+            self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
+            return (yield from self._call(pointer, args, kwargs))
         if name == "len":
             return len(args[0])
         if name == "assume":

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, conditions, containers, expressions, percpu, waiting
+from . import bits, conditions, containers, expressions, functions, percpu, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -79,7 +79,7 @@ def _write(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, no
 
 def _operand(f: Lowering, node: ast.Call, index: int, kind: ir.Scalar) -> ops.Value:
     argument = node.args[index]
-    return f.coerce(expressions.typed(f, argument), kind, argument, f"`{f.text(node.args[0])}`")
+    return f.coerce(functions.operand(f, argument, kind), kind, argument, f"`{f.text(node.args[0])}`")
 
 
 def _exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:
@@ -296,10 +296,13 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")`, or `not` of it, comes to in a function of the vocabulary; None for any other condition."""
+    """What `feature("name")` in a function of the vocabulary, a parameter that is a function, or `not` of them comes to; None for any
+    other condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
         return None if inner is None else not inner
+    if isinstance(node, ast.Name) and isinstance(f.constants.get(node.id), Constant):
+        return True  # a parameter that is a function
     if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "feature"):
         return None
     return _message(f, node.args[0], "") in f.compiler.features

@@ -30,7 +30,7 @@ from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
 from .source import Sources
-from .types import Constant, Literal, Result, Typed, fits, settled
+from .types import Constant, Functions, Literal, Result, Typed, fits, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,14 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features = Sources(file.path, file.shown), _features(scene)
+    sources, features, functions = Sources(file.path, file.shown), _features(scene), Functions()
     try:
         while True:
             compiler = Compiler(Reporter(), sources, features)
+            compiler.types.functions = functions
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
-            if compiler.wanted <= features:
+            if not functions.grow() and compiler.wanted <= features:
                 return program
             features |= compiler.wanted
     except RecursionError:

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, intrinsics
+from . import calls, conditions, expressions, functions, intrinsics
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -92,6 +92,7 @@ def _store(f: Lowering, target: ast.Attribute | ast.Subscript, value: Result, at
         f.error("K304", target, f"`{f.text(target)}` is a whole {kind}, embedded in its owner", "it cannot be replaced",
                 help="assign its fields, or make it a ptr[...]")  # fmt: skip
         return
+    value = functions.pointer(f, value, kind)
     if not isinstance(value, Typed):
         f.error("K103", at, f"`{f.text(target)}` cannot hold this", describe(value))
         return

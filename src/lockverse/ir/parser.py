@@ -98,8 +98,8 @@ class _Line:
         name = self.word()
         if name == "bool":
             return Bool()
-        if name == "enum":
-            return Enum(self.text(), self.listed(self.text))
+        if name in ("enum", "function"):
+            return Enum(self.text(), self.listed(self.text), name == "function")
         if name in ("ptr", "array", "percpu", "wrapping") and self.peek() == "[":
             return self._bracketed(name)
         found = _INT.fullmatch(name)

@@ -26,13 +26,14 @@ from .spinlock import *
 from .spinlock_irq import *
 from .structs import container_of, struct
 from .task import num_online_cpus, num_possible_cpus, running, smp_processor_id, task_struct
-from .types import array, percpu, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
+from .types import array, function, percpu, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
     "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
-    "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "interrupt", "ipi", "nmi", "num_online_cpus",
-    "num_possible_cpus", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32", "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu",
-    "task", "task_struct", "timer", "u16", "u32", "u64", "u8", "work", "wrapping",
+    "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "function", "interrupt", "ipi", "nmi",
+    "num_online_cpus", "num_possible_cpus", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32",
+    "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu", "task", "task_struct", "timer",
+    "u16", "u32", "u64", "u8", "work", "wrapping",
     *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *percpu_data.__all__,
     *refcount.__all__, *spinlock.__all__, *spinlock_irq.__all__,
 ]  # fmt: skip

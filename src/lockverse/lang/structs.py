@@ -56,7 +56,7 @@ def _field_type(owner: type, name: str, kind: object, names: dict[str, Any]) -> 
         return kind
     raise WrongType(
         f"field `{name}` of struct {owner.__name__} has the type {type_name(kind)}, which is none of s8..u64, bool, "
-        "an Enum, ptr[...], array[...], percpu[...], a @struct, a lock or an atomic"
+        "an Enum, ptr[...], function, array[...], percpu[...], a @struct, a lock or an atomic"
     )
 
 

@@ -118,6 +118,17 @@ ptr = _Pointer()
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionPointer:
+    """The type `function`: a field of it holds NULL or a function, which `x.release(x)` calls."""
+
+    def __repr__(self) -> str:
+        return "function"
+
+
+function = FunctionPointer()
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayType:
     """`array[s32, 4]`: four of them side by side. Calling it makes one: `array[s32, 4]()`, `array[s32, 4]([1, 2])`."""
 
@@ -178,7 +189,7 @@ def type_name(kind: object) -> str:
 
 def is_scalar(kind: object) -> bool:
     """Whether a field of that type holds a value, rather than being an object of its own."""
-    return isinstance(kind, IntegerType | PointerType) or kind in (bool, int) or is_enum(kind)
+    return isinstance(kind, IntegerType | PointerType | FunctionPointer) or kind in (bool, int) or is_enum(kind)
 
 
 def is_enum(kind: object) -> bool:
@@ -188,7 +199,7 @@ def is_enum(kind: object) -> bool:
 
 def zero(kind: object) -> object:
     """What a field of that scalar type holds when nothing is said: 0, False, NULL, the first member of an enum."""
-    if isinstance(kind, PointerType):
+    if isinstance(kind, PointerType | FunctionPointer):
         return NULL
     if is_enum(kind):
         return next(iter(kind))  # type: ignore[call-overload]
@@ -204,6 +215,8 @@ def convert(kind: object, value: object, what: str) -> object:
         return _convert_integer(s32 if kind is int else kind, value, what)  # type: ignore[arg-type]
     if isinstance(kind, PointerType):
         return _convert_pointer(kind, value, what)
+    if isinstance(kind, FunctionPointer):
+        return _convert_function(value, what)
     if isinstance(value, kind):  # type: ignore[arg-type]
         return value
     raise WrongType(f"{what} is a {type_name(kind)}: {value!r} cannot be stored in it")
@@ -223,6 +236,14 @@ def _convert_pointer(kind: PointerType, value: object, what: str) -> object:
     if points_to(value, kind.target):
         return value
     raise WrongType(f"{what} is a {kind}: {value!r} cannot be stored in it")
+
+
+def _convert_function(value: object, what: str) -> object:
+    if value is None or value is NULL:
+        return NULL
+    if callable(value):
+        return value
+    raise WrongType(f"{what} is a function: {value!r} cannot be stored in it")
 
 
 def points_to(value: object, target: object) -> bool:
