@@ -69,7 +69,7 @@ shared: Any = percpu[s64](5)
 
 
 def on(number: int) -> Any:
-    return running(task_struct(pid=number))
+    return running(task_struct(pid=number, cpu=number))
 
 
 def test_each_cpu_has_its_own() -> None:

@@ -93,6 +93,14 @@ def test_one_step_or_two(tmp_path: Path) -> None:
     assert ends(tmp_path, file(other.format("__this_cpu_inc"), scene)) == "at-rest"
 
 
+def test_tasks_of_one_cpu(tmp_path: Path) -> None:
+    """They share its element, and one may be preempted in the middle of a plain operation."""
+    scene = "g = group()\nfirst = cpu(run, g)\ntask(run, g, on=first)\nalways(lambda: num_possible_cpus() == 1)\nat_rest(lambda: g.count[0] == 2)"
+    assert ends(tmp_path, file("this_cpu_inc(g.count)", scene)) == "holds"
+    assert ends(tmp_path, file("__this_cpu_inc(g.count)", scene)) == "at-rest"
+    assert ends(tmp_path, file("preempt_disable()\n__this_cpu_inc(g.count)\npreempt_enable()", scene)) == "holds"
+
+
 def test_faults(tmp_path: Path) -> None:
     assert ends(tmp_path, file("this_cpu_add(g.count, 127 + g.n)")) == "holds"
     assert ends(tmp_path, file("this_cpu_add(g.count, 128 + g.n)")) == "overflow"
