@@ -53,6 +53,8 @@ CASES = [
     ("irq-imbalance", "lockdep_assert_irqs_disabled()", "lockdep_assert_irqs_enabled()", ONE, "IRQ IMBALANCE"),
     ("irq-imbalance", "spin_lock_irq(x.lock)\nlockdep_assert_irqs_enabled()\nspin_unlock_irq(x.lock)", "spin_lock_irq(x.lock)\nlockdep_assert_irqs_disabled()\nspin_unlock_irq(x.lock)", ONE, "IRQ IMBALANCE"),
     ("irq-imbalance", "local_bh_disable()\nlocal_irq_disable()\nlocal_bh_enable()\nlocal_irq_enable()", "local_bh_disable()\nlocal_irq_disable()\nlocal_irq_enable()\nlocal_bh_enable()", ONE, "IRQ IMBALANCE"),
+    ("refcount-underflow", "refcount_dec_and_test(x.ref)", "refcount_set(x.ref, 1)\nrefcount_dec_and_test(x.ref)", ONE, "REFCOUNT UNDERFLOW"),
+    ("refcount-resurrection", "refcount_inc(x.ref)", "refcount_inc_not_zero(x.ref)", ONE, "REFCOUNT RESURRECTION"),
     ("always", "x.n += 3", "x.n += 2", ONE + "\nalways(lambda: x.n < 3)", "VIOLATED x.n = 3"),
     ("always", "x.big -= 1", "x.big += 1", ONE + "\nalways(lambda: x.big >= 0)", "UNDERFLOW x.big = -1"),
     ("at-rest", "x.n = 1\nx.n = 0", "x.n = 0\nx.n = 1", ONE + "\nat_rest(lambda: x.n == 1)", "AT REST x.n = 0"),

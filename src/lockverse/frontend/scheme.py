@@ -30,7 +30,7 @@ from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
 from .source import Sources
-from .types import Constant, Literal, Result, Typed, fits, settled
+from .types import Constant, Functions, Literal, Result, Typed, fits, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,14 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features = Sources(file.path, file.shown), _features(scene)
+    sources, features, functions = Sources(file.path, file.shown), _features(scene), Functions()
     try:
         while True:
             compiler = Compiler(Reporter(), sources, features)
+            compiler.types.functions = functions
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
-            if compiler.wanted <= features:
+            if not functions.grow() and compiler.wanted <= features:
                 return program
             features |= compiler.wanted
     except RecursionError:
@@ -91,16 +92,20 @@ def _too_deep(file: SchemeFile) -> Diagnostic:
 
 
 def _no_cpu(scheme: FunctionType, file: SchemeFile) -> Diagnostic:
-    line = scheme.__code__.co_firstlineno
-    place = Place(file.shown, line, 1, line, 1)
-    found = Sources().find(scheme)
-    if found is not None:
-        node = found[1]
-        place = Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
     return Diagnostic(
-        "K005", f"scheme {scheme.__name__} runs nothing", Label(place, "calls cpu() nowhere"), (),
+        "K005", f"scheme {scheme.__name__} runs nothing", Label(_place_of_scheme(scheme, file), "calls cpu() nowhere"), (),
         "say what runs: `cpu(function, arguments...)`, once for each CPU",
     )  # fmt: skip
+
+
+def _place_of_scheme(scheme: FunctionType, file: SchemeFile) -> Place:
+    """Its `def` and its name."""
+    found = Sources().find(scheme)
+    line = scheme.__code__.co_firstlineno
+    if found is None:
+        return Place(file.shown, line, 1, line, 1)
+    node = found[1]
+    return Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
 
 
 class _Assembly:
@@ -115,6 +120,7 @@ class _Assembly:
     def program(self, name: str) -> Program:
         """The whole program. What is wrong goes to the compiler's reporter."""
         memory = self.compiler.memory
+        self.compiler.types.cpus = lang_scene.cpus_of(self.scene)
         tasks = [getattr(cpu, "task", None) or task_struct() for cpu in self.scene.cpus]
         for number, task in enumerate(tasks):
             task.pid = number
@@ -123,6 +129,8 @@ class _Assembly:
         threads = [self._thread(number) for number in range(len(self.scene.cpus))]
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
+        for problem in memory.problems:
+            self._bad(_place_of_scheme(self.scheme, self.file), problem, "in this scene")
         compiler = self.compiler
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, intrinsics
+from . import calls, conditions, expressions, functions, intrinsics
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -92,6 +92,7 @@ def _store(f: Lowering, target: ast.Attribute | ast.Subscript, value: Result, at
         f.error("K304", target, f"`{f.text(target)}` is a whole {kind}, embedded in its owner", "it cannot be replaced",
                 help="assign its fields, or make it a ptr[...]")  # fmt: skip
         return
+    value = functions.pointer(f, value, kind)
     if not isinstance(value, Typed):
         f.error("K103", at, f"`{f.text(target)}` cannot hold this", describe(value))
         return
@@ -207,7 +208,7 @@ def _while(f: Lowering, node: ast.stmt) -> None:
     if endless:
         f.jump(inside, node)
     else:
-        conditions.branch(f, node.test, inside, leave, conditions.DECIDES)
+        conditions.branch(f, node.test, inside, leave, _outcomes(f))
     loop = Loop(leave, head, len(f.cleanups), [None if endless else f.assigned])
     _loop_body(f, loop, inside, node)
 
@@ -233,6 +234,9 @@ def _for(f: Lowering, node: ast.stmt) -> None:
         bounds = _range(f, node.iter)
         if bounds is not None:
             _count(f, node, *bounds, lambda counter: Typed(counter, ir.S64))
+        return
+    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) in ("for_each_possible_cpu", "for_each_online_cpu"):
+        _count(f, node, ops.Imm(0), ops.Imm(f.compiler.types.cpus), 1, lambda counter: Typed(counter, ir.S64))
         return
     _for_each(f, node)
 
@@ -266,7 +270,7 @@ def _count(
     f.jump(head, node)
     f.build.enter(head)
     f.emit(ops.Binary(more, "lt" if step > 0 else "gt", counter, stop, ir.S64, f.at(node)))
-    f.emit(ops.Branch(more, inside, leave, f.at(node), True, False))
+    f.emit(ops.Branch(more, inside, leave, f.at(node), *_outcomes(f)))
     f.build.enter(again)
     f.emit(ops.Binary(counter, "add", counter, ops.Imm(step), ir.S64, f.at(node)))
     f.jump(head, node)
@@ -278,7 +282,7 @@ def _count(
 
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
-    if isinstance(node.iter, ast.Call) and _names_all_tasks(f, node.iter):
+    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) == "all_tasks":
         array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)
         base: ops.Value = ops.Imm(f.compiler.tasks)
     else:
@@ -296,11 +300,12 @@ def _for_each(f: Lowering, node: ast.For) -> None:
     _count(f, node, ops.Imm(0), ops.Imm(array.length), 1, item)
 
 
-def _names_all_tasks(f: Lowering, node: ast.Call) -> bool:
+def _intrinsic(f: Lowering, node: ast.Call) -> str:
+    """The name of the intrinsic that is called, or nothing."""
     if not isinstance(node.func, ast.Name) or node.func.id in f.variables:
-        return False
+        return ""
     target = f.lookup(node.func)
-    return isinstance(target, Constant) and getattr(target.object, "__lockverse_intrinsic__", "") == "all_tasks"
+    return getattr(target.object, "__lockverse_intrinsic__", "") if isinstance(target, Constant) else ""
 
 
 def _break(f: Lowering, node: ast.stmt) -> None:

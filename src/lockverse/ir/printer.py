@@ -94,11 +94,11 @@ def _value(value: object) -> str:
 def print_type(kind: Type) -> str:
     """A type, with an enum's members, so that it can be read back."""
     if isinstance(kind, Enum):
-        return f"enum {_quote(kind.name)} ({', '.join(_quote(member) for member in kind.members)})"
+        return f"{'function' if kind.functions else 'enum'} {_quote(kind.name)} ({', '.join(_quote(member) for member in kind.members)})"
     if isinstance(kind, Ptr):
         return f"ptr[{print_type(kind.target)}]"
     if isinstance(kind, Array):
-        return f"array[{print_type(kind.element)}, {kind.length}]"
+        return f"{'percpu' if kind.per_cpu else 'array'}[{print_type(kind.element)}, {kind.length}]"
     return str(kind)
 
 

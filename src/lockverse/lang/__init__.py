@@ -9,26 +9,31 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from . import access, atomics, barriers, context, handlers, spinlock, spinlock_irq
+from . import access, atomics, barriers, bits, context, handlers, percpu_data, refcount, spinlock, spinlock_irq
 from .access import *
 from .atomics import *
 from .barriers import *
+from .bits import *
 from .context import *
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .handlers import *
 from .null import NULL
+from .percpu_data import *
 from .rcu import rcu_read_lock, rcu_read_unlock, synchronize_rcu
+from .refcount import *
 from .scene import always, at_rest, cpu, interrupt, ipi, nmi, scheme, softirq, sometimes, task, timer, work
 from .spinlock import *
 from .spinlock_irq import *
-from .structs import struct
-from .task import running, smp_processor_id, task_struct
-from .types import array, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
+from .structs import container_of, struct
+from .task import num_online_cpus, num_possible_cpus, running, smp_processor_id, task_struct
+from .types import array, function, percpu, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
     "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
-    "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "interrupt", "ipi", "nmi", "ptr", "rcu_read_lock", "rcu_read_unlock",
-    "rest", "running", "s16", "s32", "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu",
-    "task", "task_struct", "timer", "u16", "u32", "u64", "u8", "work", "wrapping",
-    *access.__all__, *atomics.__all__, *barriers.__all__, *context.__all__, *handlers.__all__, *spinlock.__all__, *spinlock_irq.__all__,
+    "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "function", "interrupt", "ipi", "nmi",
+    "num_online_cpus", "num_possible_cpus", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32",
+    "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu", "task", "task_struct", "timer",
+    "u16", "u32", "u64", "u8", "work", "wrapping",
+    *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *percpu_data.__all__,
+    *refcount.__all__, *spinlock.__all__, *spinlock_irq.__all__,
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 from . import handlers
 from .errors import NotInScheme, WrongType
 from .structs import Array, declaration, is_object
-from .task import HARDIRQ, NMI, SOFTIRQ, task_struct
+from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, task_struct
 from .types import is_scalar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,6 +72,11 @@ class Scene:
     properties: list[PropertyDeclaration] = field(default_factory=list)
     names: dict[str, object] = field(default_factory=dict)
     restore: Callable[[], None] = lambda: None
+
+
+def cpus_of(scene: Scene) -> int:
+    """How many CPUs a scene has."""
+    return 1 + max(one.task.cpu for one in scene.cpus)
 
 
 class _Building:
@@ -192,7 +197,8 @@ def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Sce
     profile = sys.getprofile()
     sys.setprofile(_capture(code, scene, profile))
     try:
-        scheme(**arguments)
+        with cpu_count(0):
+            scheme(**arguments)
     finally:
         sys.setprofile(profile if callable(profile) else None)  # one written in C cannot be put back
         _Building.scene = None
@@ -279,7 +285,7 @@ def snapshot(roots: Iterable[object]) -> Callable[[], None]:
 
 def _parts(one: object) -> dict[object, object]:
     if isinstance(one, Array):
-        return dict(enumerate(one))
+        return dict(enumerate(one.elements))
     declared = declaration(type(one))
     assert declared is not None
     return {name: getattr(one, name) for name in declared.fields}
@@ -287,6 +293,7 @@ def _parts(one: object) -> dict[object, object]:
 
 def _put_back(one: object, values: dict[object, object]) -> None:
     if isinstance(one, Array):
+        del one.elements[len(values) :]  # those of CPUs that were named since
         if is_scalar(one.type.element):
             for index, value in values.items():
                 one[index] = value  # type: ignore[index]

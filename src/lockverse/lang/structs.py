@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from .errors import NoSuchField, OutOfBounds, WrongType
-from .types import ArrayType, IntegerType, PointerType, convert, is_scalar, type_name, zero
+from .errors import NoSuchField, NullDereference, OutOfBounds, WrongType
+from .null import NULL
+from .step import intrinsic
+from .types import ArrayType, IntegerType, PerCpuType, PointerType, convert, is_scalar, type_name, zero
 
 T = TypeVar("T", bound=type)
 
@@ -50,11 +52,11 @@ class StructDeclaration:
 
 def _field_type(owner: type, name: str, kind: object, names: dict[str, Any]) -> object:
     kind = resolve_type(kind, names)
-    if is_scalar(kind) or isinstance(kind, ArrayType) or declaration(kind) is not None:
+    if is_scalar(kind) or isinstance(kind, ArrayType | PerCpuType) or declaration(kind) is not None:
         return kind
     raise WrongType(
         f"field `{name}` of struct {owner.__name__} has the type {type_name(kind)}, which is none of s8..u64, bool, "
-        "an Enum, ptr[...], array[...], a @struct, a lock or an atomic"
+        "an Enum, ptr[...], function, array[...], percpu[...], a @struct, a lock or an atomic"
     )
 
 
@@ -66,6 +68,8 @@ def resolve_type(kind: object, names: dict[str, Any]) -> object:
         return PointerType(resolve_type(kind.target, names))
     if isinstance(kind, ArrayType):
         return ArrayType(resolve_type(kind.element, names), kind.length)
+    if isinstance(kind, PerCpuType):
+        return PerCpuType(resolve_type(kind.element, names))
     return kind
 
 
@@ -104,7 +108,7 @@ def _body(cls: type, written: dict[str, object]) -> dict[str, Any]:
 class _Struct:
     """The base of all structs: construction, checked assignment, a readable repr."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__lockverse_owner__", "__weakref__")
     __lockverse_struct__: StructDeclaration
     __lockverse_defaults__: dict[str, object]
 
@@ -112,7 +116,10 @@ class _Struct:
         fields = type(self).__lockverse_struct__.fields
         named = {**self.__lockverse_defaults__, **_by_name(type(self).__name__, fields, values, named)}
         for name, kind in fields.items():
-            object.__setattr__(self, name, initial(kind, named.get(name), f"{type(self).__name__}.{name}"))
+            value = initial(kind, named.get(name), f"{type(self).__name__}.{name}")
+            object.__setattr__(self, name, value)
+            if not is_scalar(kind):
+                object.__setattr__(value, "__lockverse_owner__", self)  # what container_of() finds
 
     def __setattr__(self, name: str, value: object) -> None:
         kind = type(self).__lockverse_struct__.fields.get(name)
@@ -149,8 +156,12 @@ def initial(kind: object, value: object, what: str) -> object:
     """What a field of type `kind` starts as when its owner was made with `value` for it (None: not given)."""
     if is_scalar(kind):
         return zero(kind) if value is None else convert(kind, value, what)
+    if isinstance(kind, ArrayType | PerCpuType) and isinstance(value, Array) and value.type == kind:
+        return value
     if isinstance(kind, ArrayType):
-        return value if isinstance(value, Array) and value.type == kind else make_array(kind, value or (), what)
+        return make_array(kind, value or (), what)
+    if isinstance(kind, PerCpuType):
+        return kind(value)
     if value is None:
         return kind()  # type: ignore[operator]
     if isinstance(value, kind):  # type: ignore[arg-type]
@@ -164,11 +175,16 @@ def initial(kind: object, value: object, what: str) -> object:
 class Array:
     """A fixed array: `a[i]`, `a[i] = v`, `len(a)`, iteration. An index is not negative: it is C's, not Python's."""
 
-    __slots__ = ("__weakref__", "_values", "type")
+    __slots__ = ("__lockverse_owner__", "__weakref__", "_values", "type")
 
-    def __init__(self, kind: ArrayType, values: list[object]) -> None:
+    def __init__(self, kind: ArrayType | PerCpuType, values: list[object]) -> None:
         self.type = kind
         self._values = values
+
+    @property
+    def elements(self) -> list[object]:
+        """Those there are so far: of a fixed array all, of per-cpu data those of CPUs that were named."""
+        return self._values
 
     def __len__(self) -> int:
         return len(self._values)
@@ -202,9 +218,25 @@ def make_array(kind: ArrayType, values: object, what: str = "") -> Array:
     return Array(kind, [initial(kind.element, value, f"{what}[{i}]") for i, value in enumerate(given)])
 
 
+@intrinsic
+def container_of(part: Any, kind: Any, member: str) -> Any:
+    """The object of struct `kind` that has `part` embedded as that member: `container_of(k, session, "ref")`, or "stats.ref"."""
+    if part is None or part is NULL:
+        raise NullDereference(f"NULL dereference: container_of() of NULL, as {member} of a {type_name(kind)}")
+    found = part
+    for name in reversed(member.split(".")):
+        owner = getattr(found, "__lockverse_owner__", None)
+        if owner is None or getattr(owner, name, None) is not found:
+            raise OutOfBounds(f"container_of(): {part!r} is not {member} of a {type_name(kind)}")
+        found = owner
+    if type(found) is not kind:
+        raise OutOfBounds(f"container_of(): {part!r} is not {member} of a {type_name(kind)}")
+    return found
+
+
 def is_object(value: object) -> bool:
     """Whether that is an object of shared memory: a struct, a lock, an atomic or an array."""
     return isinstance(value, _Struct | Array)
 
 
-__all__ = ["Array", "IntegerType", "StructDeclaration", "declaration", "is_object", "make_array", "resolve_type", "struct"]
+__all__ = ["Array", "IntegerType", "StructDeclaration", "container_of", "declaration", "is_object", "make_array", "resolve_type", "struct"]

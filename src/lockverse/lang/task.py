@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .errors import WouldBlock
+from .errors import NotInScheme, WouldBlock
 from .step import intrinsic
 from .structs import struct
 from .types import u8, u64
@@ -42,6 +42,7 @@ class _Running:
         self.boot = task_struct()
         self.current = self.boot
         self.all = [self.boot]
+        self.cpus = 1  # 0 while a scene is being built
 
 
 _running = _Running()
@@ -66,6 +67,30 @@ def smp_processor_id() -> int:
 
 
 @intrinsic
+def num_possible_cpus() -> int:
+    """How many CPUs there are. Under plain Python: as many as tasks have run on."""
+    if not _running.cpus:
+        raise NotInScheme("how many CPUs there are is known when the scheme function has ended")
+    return _running.cpus
+
+
+@intrinsic
+def num_online_cpus() -> int:
+    """As num_possible_cpus(): no CPU goes offline here."""
+    return num_possible_cpus()
+
+
+@contextmanager
+def cpu_count(cpus: int) -> Iterator[None]:
+    """What is inside runs where there are so many CPUs (plain Python only); 0 if that is not known yet."""
+    before, _running.cpus = _running.cpus, cpus
+    try:
+        yield
+    finally:
+        _running.cpus = before
+
+
+@intrinsic
 def wait_until(condition: object) -> None:
     """In a @step, before anything is written: the step can happen only when `condition` is true.
 
@@ -80,6 +105,8 @@ def running(task: task_struct) -> Iterator[None]:
     """Run what is inside as that task (plain Python only)."""
     before, known = _running.current, _running.all
     _running.current = task
+    if _running.cpus:
+        _running.cpus = max(_running.cpus, smp_processor_id() + 1)
     if not any(one is task for one in known):
         _running.all = [*known, task]
     try:

@@ -68,7 +68,7 @@ class Names:
         if isinstance(kind, Bool):
             return str(bool(value))
         if isinstance(kind, Enum):
-            return f"{kind.name}.{kind.members[value]}"
+            return kind.members[value] if kind.functions else f"{kind.name}.{kind.members[value]}"
         return self.object(value, kind.target) if isinstance(kind, Ptr) else str(value)
 
     def thread_of(self, task: int) -> int | None:
