@@ -15,10 +15,10 @@ from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
 from lockverse.check.spinning import Spinning
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
-from lockverse.engine import Options, search
+from lockverse.engine import Options, search_all
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.observer import Observer
-from lockverse.explore.search import Progress, Result
+from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.suggest import nearest
@@ -27,7 +27,7 @@ from lockverse.ir.program import Linked, Program
 from lockverse.ir.source import Origin
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.record import Ending, record
+from lockverse.machine.record import Ending, record, taking_of
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
@@ -195,8 +195,8 @@ def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None], opti
     """Explore every interleaving of a scheme, as far as `bounds` let."""
     linked = linked_of(task)
     options = options or Options()
-    result = search(linked, _observers if options.spinning else _safety, bounds, progress, options)
-    return _outcome(task, linked, result, options.spinning)
+    result = search_all(linked, _observers if options.spinning else _safety, bounds, progress, options)
+    return _outcome(task, linked, result, options)
 
 
 def _safety(machine: Interpreter) -> list[Observer]:
@@ -209,22 +209,27 @@ def _observers(machine: Interpreter) -> list[Observer]:
     return [*_safety(machine), Spinning()]
 
 
-def _outcome(task: Task, linked: Linked, result: Result, spinning: bool) -> Outcome:
+def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Outcome:
     verdict = Verdict.BROKEN if result.failing else Verdict.HOLDS if result.complete else Verdict.UNKNOWN
     counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
     outcome = Outcome(
         task.scheme, task.file.shown, task.shown, verdict, *counts,
-        engine=_engine_of(result), shortest=result.shortest, spinning=spinning,
+        engine=_engine_of(result), shortest=result.shortest, spinning=options.spinning, findings=options.findings,
     )  # fmt: skip
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)
     if result.failing is None:
         return outcome
     failing = result.failing
-    trace = record(linked, failing.schedule, Ending(failing.reason, failing.condition, failing.loop, failing.starter), task.shown)
+    trace = record(linked, failing.schedule, _ending(failing), task.shown)
     return replace(
-        outcome, reason=failing.reason.value, message=trace.failure.message, switches=failing.switches, trace=trace
+        outcome, reason=failing.reason.value, message=trace.failure.message, switches=failing.switches, trace=trace,
+        also=tuple(record(linked, one.schedule, _ending(one), task.shown).failure.message for one in result.also),
     )
+
+
+def _ending(failing: Failing) -> Ending:
+    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking)
 
 
 def _engine_of(result: Result) -> Engine:
@@ -283,7 +288,7 @@ def replay(trace: Trace, beside: Path) -> Trace:
     starter = next((event.thread for event in trace.events if event.kind == "start"), None)
     loop = trace.failure.loop
     body, rest = (moves, []) if loop is None else (moves[:loop], moves[loop:])
-    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter)
+    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, taking_of(linked, trace.failure.taking))
     return record(linked, body, ending, trace.parameters)
 
 

@@ -23,6 +23,7 @@ from .arithmetic import Arithmetic
 from .layout import FINISHED, Layout, Place
 from .plan import FREE, Need, Plan
 from .text import Tables, Writer, literal
+from .traps import TrapWriter
 from .values import ANY, Env, Flow, Values, value_of
 
 # What a thread's function adds up in the words of %acc.
@@ -50,6 +51,7 @@ class Context:
     rounds: int
     plan: Plan
     repeating: Mapping[int, frozenset[tuple[int, int]]]
+    traps: TrapWriter
 
 
 class Function:
@@ -181,6 +183,7 @@ class Function:
 
     def _step(self, op: ops.Step, env: Env) -> None:
         """The step has begun."""
+        self.context.traps.step(self, self._at, op, env)
 
     def _load(self, op: ops.Load, env: Env) -> None:
         cells = sorted(self.context.values.addresses(op.address, env))

@@ -21,6 +21,7 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
+from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.passes.progress import repeating
 
 from .layout import FINISHED, Guesses, Layout, make_layout
@@ -43,6 +44,7 @@ from .lower import (
 from .plan import NO_PLAN, Plan
 from .symmetry import Exchange, canonical_text, network
 from .text import Tables, Writer, literal
+from .traps import TrapWriter
 from .values import Unsupported, Values
 
 Symmetry = Callable[[Layout], Sequence[Sequence[int]]]  # the groups of threads that are interchangeable in a layout
@@ -72,13 +74,13 @@ class Model:
 
 def make_model(
     linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *,
-    without: frozenset[int] = frozenset(), stepping: bool = False,
+    without: frozenset[int] = frozenset(), stepping: bool = False, traps: Traps = NO_TRAPS,
 ) -> Model:  # fmt: skip
     """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
     make_layout. Raises Unsupported for code this back end does not lower."""
     layout = make_layout(linked, values, guesses, without)
     repeats = {number: repeating(code) for number, code in {id(code): code for code in linked.codes}.items()}
-    context = Context(layout, values, Tables(), rounds, plan, repeats)
+    context = Context(layout, values, Tables(), rounds, plan, repeats, TrapWriter(layout, values, traps))
     size = sum(len(code.ops) for code in linked.codes)
     threads = [ThreadFunction(context, flow).text() for flow in values.flows]
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]

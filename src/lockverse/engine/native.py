@@ -26,6 +26,7 @@ from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
 from lockverse.ir.program import Linked
+from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
@@ -46,10 +47,10 @@ MOST_JOBS: Final = 8  # threads, unless more are asked for: all of them share on
 
 
 def search_compiled(
-    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options
+    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps
 ) -> Result:
     """Explore every interleaving in machine code, as far as `bounds` let. Raises Unsupported."""
-    return _Native(linked, observers, bounds, progress, options).search()
+    return _Native(linked, observers, bounds, progress, options, traps).search()
 
 
 @dataclass(slots=True)
@@ -59,13 +60,14 @@ class _Native:
     bounds: Bounds
     progress: Callable[[Progress], None]
     options: Options
+    traps: Traps
     guesses: Guesses = field(default_factory=Guesses)
     protected: dict[int, int] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()  # locks whose owners have to be in the state
     began: float = field(default_factory=time.monotonic)
 
     def search(self) -> Result:
-        machine = Interpreter(self.linked, self.bounds.ops)
+        machine = Interpreter(self.linked, self.bounds.ops, self.traps)
         started = machine.start().outcome
         if not isinstance(started, Moved):
             return explore(machine, self.observers(machine), self.bounds, self.progress)
@@ -105,7 +107,7 @@ class _Native:
         alike = candidates(linked) if "symmetry" in reductions else ()
         forgets = linked != self.linked
         linked = specialise(linked, differing(linked, alike))
-        machine = Interpreter(linked, bounds.ops)
+        machine = Interpreter(linked, bounds.ops, self.traps)
         values = Values(linked, together(linked, alike))
         spent = 0.0
         for _ in range(RESTARTS):
@@ -128,7 +130,7 @@ class _Native:
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began = time.monotonic()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole)
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
         return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)

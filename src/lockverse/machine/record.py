@@ -16,6 +16,7 @@ from lockverse.ir.ops import Op, Step
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
+from lockverse.ir.traps import Taking, Traps
 from lockverse.ir.types import Int, Scalar
 from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
 
@@ -36,6 +37,11 @@ class Ending:
     condition: int | None = None
     loop: tuple[tuple[int, int], ...] = ()
     starter: int | None = None
+    taking: Taking | None = None
+
+    def traps(self) -> Traps:
+        """What a machine has to take for a fault for the schedule to end so."""
+        return Traps(self.reason is Reason.DATA_RACE, frozenset() if self.taking is None else frozenset({self.taking}))
 
 
 class DoesNotFit(Exception):
@@ -50,7 +56,7 @@ def record(
     linked: Linked, schedule: Sequence[tuple[int, int]], ending: Ending, parameters: tuple[tuple[str, str], ...] = ()
 ) -> Trace:
     """The trace of a schedule. Raises DoesNotFit if the scheme cannot follow it or ends otherwise."""
-    return _Recorder(linked, parameters).run(tuple(schedule), ending)
+    return _Recorder(linked, parameters, ending).run(tuple(schedule), ending)
 
 
 @dataclass(slots=True)
@@ -133,9 +139,9 @@ class _Notes:
 
 
 class _Recorder:
-    def __init__(self, linked: Linked, parameters: tuple[tuple[str, str], ...]) -> None:
-        self.linked, self.parameters = linked, parameters
-        self.machine = Interpreter(linked)
+    def __init__(self, linked: Linked, parameters: tuple[tuple[str, str], ...], ending: Ending) -> None:
+        self.linked, self.parameters, self.taking = linked, parameters, ending.taking
+        self.machine = Interpreter(linked, traps=ending.traps())
         self.names = self.machine.names
         self.columns = tuple(Column(one.title, one.cpu, (), one.context) for one in linked.program.threads)
         self.events: list[Event] = []
@@ -210,7 +216,7 @@ class _Recorder:
             if isinstance(outcome, protocol.Faulted):
                 if position != base + len(schedule) - 1:
                     raise DoesNotFit(position, f"{self._called(thread)} fails here: {outcome.message}")
-                return state, self._fault(outcome, thread)
+                return state, self._finding(state, self._fault(outcome, thread), thread)
             assert isinstance(outcome, protocol.Moved)
             self.state = state = outcome.state
         return state, None
@@ -234,6 +240,18 @@ class _Recorder:
     def _fault(self, fault: protocol.Faulted, thread: int) -> Failure:
         stack = _Notes(self.linked, self.names).stack_of(fault.origin)
         return Failure(fault.reason, fault.message, fault.remark, thread, stack)
+
+    def _finding(self, state: MachineState, failure: Failure, thread: int) -> Failure:
+        """A fault that is a finding, with what else a reader has to know of it."""
+        if failure.reason is Reason.DATA_RACE and (other := self.machine.meets(state, thread)) is not None:
+            step = self.linked.codes[other].ops[state[1][other][0]]
+            assert isinstance(step, Step)
+            stack = _Notes(self.linked, self.names).stack_of(step.at)
+            return replace(failure, blocked=(Blocked(other, stack, step.kind, None, None),))
+        if self.taking is not None:
+            names = (self.names.locks[self.taking.wanted], self.names.locks.get(self.taking.held, ""))
+            return replace(failure, taking=(*names, self.taking.open_to))
+        return failure
 
     def _at_state(self, state: MachineState, ending: Ending) -> Trace:
         if ending.reason is Reason.DEADLOCK:
@@ -366,6 +384,14 @@ class _Recorder:
         return Trace(
             program.name, program.file, self.parameters, program.statements, columns, initial, tuple(self.events), failure
         )
+
+
+def taking_of(linked: Linked, told: tuple[str, str, str] | None) -> Taking | None:
+    """The taking that a trace tells of, in a program that may have changed; None if its locks are gone."""
+    addresses = {name: address for address, name in Names(linked.program).locks.items()}
+    if told is None or told[0] not in addresses or (told[1] and told[1] not in addresses):
+        return None
+    return Taking(addresses[told[0]], addresses.get(told[1], 0), told[2])
 
 
 def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:

@@ -213,6 +213,8 @@ class _Teller:
     def _waits(self, moment: Moment) -> str:
         one = moment.waits
         assert one is not None
+        if self.trace.failure.reason is Reason.DATA_RACE:
+            return "RACES WITH IT"
         held = "" if one.holder is None else f", held by {called(self.trace.columns, one.holder)}"
         return f"WAITS FOR {one.object or one.kind}{held}"
 

@@ -38,7 +38,8 @@ class Outcome:
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
     `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the race, and
-    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for. `trace_file` is where the trace was
+    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for; `findings`: data races and the order of locks were. `also` is what
+    else was found. `trace_file` is where the trace was
     written, if it was.
     """
 
@@ -61,6 +62,8 @@ class Outcome:
     engine: Engine = field(default_factory=Engine)
     shortest: bool = True
     spinning: bool = True
+    findings: bool = True
+    also: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -102,6 +105,7 @@ def footer(outcome: Outcome) -> list[str]:
         lines += [] if outcome.shortest else ["there may be a shorter one: the search for it, without reduction, did not come to its end"]
     if outcome.reason == "sometimes":
         lines = [_everything(outcome), *_limits(outcome)]
+    lines += [f"also: {one}" for one in outcome.also]
     if outcome.trace_file is not None:
         lines.append(f"replay: lockverse replay {outcome.trace_file}")
     return lines
@@ -129,6 +133,8 @@ def _limits(outcome: Outcome) -> list[str]:
         lines.append(f"states were told apart by fingerprints: chance that a state was missed: below 1e{chance}")
     if not outcome.spinning:
         lines.append("endless spinning was not looked for (--no-spinning)")
+    if not outcome.findings:
+        lines.append("data races and the order of locks were not looked at (--no-findings)")
     return lines
 
 
@@ -168,7 +174,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict.value, "reason": outcome.reason, "message": outcome.message,
         "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
         "completed": outcome.completed,
-        "context_switches": outcome.switches, "shortest": outcome.shortest, "spinning": outcome.spinning, "seconds": round(outcome.seconds, 3),
+        "context_switches": outcome.switches, "shortest": outcome.shortest, "spinning": outcome.spinning, "findings": outcome.findings, "also": list(outcome.also),
+        "seconds": round(outcome.seconds, 3),
         "engine": {
             "name": outcome.engine.name, "bits": outcome.engine.bits, "cpu_seconds": round(outcome.engine.cpu_seconds, 4),
             "compile_seconds": round(outcome.engine.compile_seconds, 4), "jobs": outcome.engine.jobs,

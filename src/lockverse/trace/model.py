@@ -100,7 +100,8 @@ class Failure:
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
     `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
-    `condition` is the index of the property that failed, if one did, and `reads` the cells it read.
+    `condition` is the index of the property that failed, if one did, and `reads` the cells it read. For DATA_RACE `blocked` is the thread that stands before the
+    other access. `taking` is the lock that was taken, the one held (or ""), and the context it was open to (or "").
     """
 
     reason: Reason
@@ -112,6 +113,7 @@ class Failure:
     loop: int | None = None
     condition: int | None = None
     reads: tuple[str, ...] = ()
+    taking: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
