@@ -1,8 +1,8 @@
 """Two flags in one word, each changed by its own CPU (Documentation/atomic_bitops.txt of Linux 6.1).
 
 `plain` uses __set_bit(), a load and a store: whoever stores last takes back the other's bit. That is right only while nobody
-else can see the word. `atomic` uses set_bit(). `locked` keeps __set_bit() and takes a bit of the word itself as a lock, as
-the kernel's bit spinlocks do; `unlocked_with_plain` gives that lock back with __clear_bit() while another CPU tries to take it.
+else can see the word. `atomic` uses set_bit(). `locked` keeps __set_bit() and takes a bit of another word as a lock, as the kernel's bit
+spinlocks do; `unlocked_with_plain` has lock and flags in one word, and gives the lock back with __clear_bit() meanwhile.
 """
 from lockverse import *
 
@@ -14,6 +14,7 @@ PG_uptodate = 2
 @struct
 class page:
     flags: u32
+    bits: u32
 
 
 def set_plain(p, bit):
@@ -25,10 +26,10 @@ def set_atomic(p, bit):
 
 
 def set_locked(p, bit):
-    while test_and_set_bit_lock(PG_locked, p.flags):
+    while test_and_set_bit_lock(PG_locked, p.bits):
         cpu_relax()
     __set_bit(bit, p.flags)
-    clear_bit_unlock(PG_locked, p.flags)
+    clear_bit_unlock(PG_locked, p.bits)
 
 
 def set_locked_or_note(p, bit):

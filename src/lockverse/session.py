@@ -27,12 +27,14 @@ from lockverse.ir.program import Linked, Program
 from lockverse.ir.source import Origin
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
+from lockverse.machine.names import Names
 from lockverse.machine.record import Ending, record, taking_of
+from lockverse.passes.coverage import Fires, Item, Way
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
 from lockverse.report.verdict import Engine, Outcome
-from lockverse.trace.model import Trace
+from lockverse.trace.model import Column, Reason, Trace, called
 from lockverse.trace.serialize import FORMAT, TraceFormatError, dumps, loads
 from lockverse.trace.verdict import Verdict
 
@@ -219,6 +221,11 @@ def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Ou
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)
     if result.failing is None:
+        never = _never(linked, result.never)
+        outcome = replace(outcome, never=never)
+        if options.strict and never:
+            message = f"{never[0]}" + (f", and {len(never) - 1} more" if len(never) > 1 else "")
+            return replace(outcome, verdict=Verdict.BROKEN, reason=Reason.NEVER_EXERCISED.value, message=message)
         return outcome
     failing = result.failing
     trace = record(linked, failing.schedule, _ending(failing), task.shown)
@@ -230,6 +237,23 @@ def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Ou
 
 def _ending(failing: Failing) -> Ending:
     return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking)
+
+
+def _never(linked: Linked, items: Sequence[Item]) -> tuple[str, ...]:
+    """What no execution does, in words: sides of conditions in the order of the source, handlers, locks."""
+    program = linked.program
+    columns = [Column(one.title, one.cpu, (), one.context) for one in program.threads]
+    names = Names(program).locks
+    found: list[tuple[int, str, int, str]] = []
+    for item in items:
+        if isinstance(item, Way):
+            one = program.statements[item.statement]
+            found.append((0, one.file, one.line, f"never {str(item.outcome).lower()}: `{one.text.rstrip(':')}` ({one.file}:{one.line})"))
+        elif isinstance(item, Fires):
+            found.append((1, "", item.thread, f"never fires: {called(columns, item.thread)}"))
+        else:
+            found.append((2, "", item.lock, f"never waited for: {names[item.lock]}"))
+    return tuple(text for _, _, _, text in sorted(found))
 
 
 def _engine_of(result: Result) -> Engine:

@@ -124,6 +124,19 @@ class TrapWriter:
             if self.values.cells[cell] != frozenset((0,)):
                 yield function.out.compare("eq", function.access.read_at("0", [cell]), "0")
 
+    def wanted_by_another(self, function: Function, lock: int) -> str:
+        """An i1: another thread stands before a step that waits for the lock."""
+        found = "false"
+        for flow in self.values.flows:
+            place = self.layout.threads[flow.thread]
+            for pc in place.standing if flow.thread != function.flow.thread else ():
+                step = flow.code.ops[pc]
+                if isinstance(step, ops.Step) and step.takes and step.target is not None and lock in self.values.addresses(step.target, flow.entry[pc]):
+                    here = function.out.compare("eq", function.access.bits(place.place), str(place.positions.index(pc)))
+                    same = function.out.compare("eq", self._register(function, flow.thread, pc, step.target), str(lock))
+                    found = function.out.binary("or", found, function.out.binary("and", here, same, "i1"), "i1")
+        return found
+
     def _holds(self, function: Function, lock: int) -> str:
         held = function.holds(lock)
         readers = self.layout.linked.program.readers().get(lock)

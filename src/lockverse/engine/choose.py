@@ -15,6 +15,7 @@ from lockverse.explore.search import Progress, Result, explore
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.machine.interpreter import Interpreter
+from lockverse.passes.coverage import Item
 from lockverse.reduction import REDUCTIONS
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
@@ -29,6 +30,7 @@ class Options:
     reductions: tuple[str, ...] = REDUCTIONS
     jobs: int = 0
     spinning: bool = True  # whether endless spinning is looked for
+    strict: bool = False  # whether what no execution does is a failure
     findings: bool = True  # whether data races and the order of locks are looked at
 
 
@@ -39,26 +41,32 @@ def search(
     linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps = NO_TRAPS
 ) -> Result:
     """Explore every interleaving, as far as `bounds` let; what `traps` says is a fault too."""
+    seen: set[Item] = set()
     if options.engine == "reference":
-        return _reference(linked, observers, bounds, progress, traps)
+        return _reference(linked, observers, bounds, progress, traps, seen)
     first = Result(0, 0, 0, 0, 0.0, False)
     if options.engine == "auto":
         first_states = min(FIRST_STATES, FIRST_STEPS // max(len(linked.codes), 1))
         within = replace(bounds, states=least(bounds.states, first_states))
-        first = _reference(linked, observers, within, progress, traps)
+        first = _reference(linked, observers, within, progress, traps, seen)
         if within == bounds or first.bound is None or first.bound.name != "states":
             return first
     # Not at the top: LLVM and all that is about it take longer to load than most schemes take to check.
     from .native import Unsupported, search_compiled
 
     try:
-        return search_compiled(linked, observers, bounds, progress, options, traps)
+        return search_compiled(linked, observers, bounds, progress, options, traps, seen)
     except Unsupported:
-        return _reference(linked, observers, bounds, progress, traps)
+        return _reference(linked, observers, bounds, progress, traps, seen)
     except KeyboardInterrupt:  # while compiling; a search that runs has a result of its own
         return replace(first, bound=INTERRUPTED)
 
 
-def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], traps: Traps) -> Result:
+def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], traps: Traps, seen: set[Item]) -> Result:
+    """`seen` gains what was exercised."""
     machine = Interpreter(linked, bounds.ops, traps)
-    return explore(machine, observers(machine), bounds, progress)
+    result = explore(machine, observers(machine), bounds, progress)
+    seen |= machine.exercised()
+    if not result.complete or result.failing is not None:
+        return result
+    return replace(result, never=tuple(sorted(machine.items() - seen, key=repr)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockverse.codegen.layout import Guesses, observe
-from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
+from lockverse.codegen.lower import BROKEN_RULE, NOTES, TAKEN_TWICE
 from lockverse.codegen.model import make_model
 from lockverse.codegen.plan import NO_PLAN, Plan
 from lockverse.codegen.values import Unsupported as Unsupported
@@ -25,11 +25,13 @@ from lockverse.explore.bounds import Bounds, least
 from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
+from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
+from lockverse.passes.coverage import Contended, Item
 from lockverse.passes.keep import without_dead
 from lockverse.passes.specialise import specialise
 from lockverse.reduction.follow import Follower
@@ -47,10 +49,10 @@ MOST_JOBS: Final = 8  # threads, unless more are asked for: all of them share on
 
 
 def search_compiled(
-    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps
+    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps, seen: set[Item]
 ) -> Result:
     """Explore every interleaving in machine code, as far as `bounds` let. Raises Unsupported."""
-    return _Native(linked, observers, bounds, progress, options, traps).search()
+    return _Native(linked, observers, bounds, progress, options, traps, seen).search()
 
 
 @dataclass(slots=True)
@@ -61,9 +63,11 @@ class _Native:
     progress: Callable[[Progress], None]
     options: Options
     traps: Traps
+    seen: set[Item]  # of what there is to exercise
     guesses: Guesses = field(default_factory=Guesses)
     protected: dict[int, int] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()  # locks whose owners have to be in the state
+    items: set[Item] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
     def search(self) -> Result:
@@ -72,6 +76,8 @@ class _Native:
         if not isinstance(started, Moved):
             return explore(machine, self.observers(machine), self.bounds, self.progress)
         seen = sample(machine, started.state)
+        self.seen |= machine.exercised()
+        self.items = machine.items()
         observe(self.guesses, self.linked, seen.states)
         self.protected = seen.protected()
         if not self.options.reductions:
@@ -109,6 +115,7 @@ class _Native:
         linked = specialise(linked, differing(linked, alike))
         machine = Interpreter(linked, bounds.ops, self.traps)
         values = Values(linked, together(linked, alike))
+        self.items |= _wanted(values)
         spent = 0.0
         for _ in range(RESTARTS):
             merging = NO_PLAN
@@ -129,11 +136,16 @@ class _Native:
         raise AssertionError(f"{RESTARTS} guesses in a row failed")
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
-        began = time.monotonic()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps)
+        began, notes = time.monotonic(), self._notes()
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
-        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)
+        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat, notes)
+
+    def _notes(self) -> dict[Item, int]:
+        """A flag for each item that has not been seen yet; those there are too many of share the last."""
+        unseen = sorted(self.items - self.seen, key=repr)
+        return {item: NOTES[min(number, len(NOTES) - 1)] for number, item in enumerate(unseen)}
 
     def _mend(self, made: Compiled, problem: Void) -> None:
         if problem.guard == TAKEN_TWICE:
@@ -148,3 +160,14 @@ class _Native:
 
     def _jobs(self) -> int:
         return self.options.jobs or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_JOBS)
+
+
+def _wanted(values: Values) -> set[Item]:
+    """The locks that several threads may wait for, as far as the code tells."""
+    wanting: dict[int, set[int]] = {}
+    for flow in values.flows:
+        for pc, op in enumerate(flow.code.ops):
+            if isinstance(op, Step) and op.takes and op.target is not None and pc in flow.entry:
+                for lock in values.addresses(op.target, flow.entry[pc]) & set(values.linked.program.locks):
+                    wanting.setdefault(lock, set()).add(flow.thread)
+    return {Contended(lock) for lock, threads in wanting.items() if len(threads) > 1}

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import Taking
 from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome, Pruned, TooLong
+from lockverse.passes.coverage import Item
 
 from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used, out_of_memory
 from .graph import Edge, Graph
@@ -63,7 +64,8 @@ class Engine:
 class Result:
     """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
     `completed` counts the states in which every thread is at rest (those that have finished are): if there are none,
-    assumptions cut all short. `shortest`: no race is shorter than that of `failing`. `also` is what else was found."""
+    assumptions cut all short. `shortest`: no race is shorter than that of `failing`. `also` is what else was found, `never` what there
+    is in the program that no execution does, if the search was complete."""
 
     states: int
     transitions: int
@@ -76,6 +78,7 @@ class Result:
     engine: Engine = Engine()
     shortest: bool = True
     also: tuple[Failing, ...] = ()
+    never: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
-from lockverse.ir.contexts import CONTEXTS
+from lockverse.ir.contexts import CONTEXTS, ENTRIES
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.objects import addresses_of_types
 from lockverse.ir.ops import Op, Reg, Value
@@ -24,6 +24,7 @@ from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.ir.types import Array, Int, StructRef
+from lockverse.passes.coverage import Contended, Fires, Item, items, ways
 from lockverse.passes.meetings import Single, singles
 
 from .names import Names, range_of
@@ -73,7 +74,10 @@ class Interpreter:
     def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP, traps: Traps = NO_TRAPS) -> None:
         self.linked, self.names, self.traps = linked, Names(linked.program), traps
         self._singles = [singles(code) for code in linked.codes] if traps.races else []
-        self.went: set[tuple[int, bool]] = set()  # by origin, the ways that branches of the program have gone
+        self._went: set[tuple[ops.Branch, bool]] = set()
+        self._fired: set[int] = set()
+        self._waited: set[int] = set()
+        self._took: dict[int, set[int]] = {}
         self._limit = ops_in_a_step
         offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
@@ -113,6 +117,8 @@ class Interpreter:
         pc, registers = threads[thread]
         run = Run(self.linked.codes[thread], thread, pc, list(registers), list(memory), choice, before=state)
         outcome = self._go(run, watch)
+        if isinstance(outcome, Blocked):
+            self._note_waiting(run, pc, registers)
         if outcome is None:
             after = (*threads[:thread], _kept(run), *threads[thread + 1 :])
             return Moved((tuple(run.memory), after), run.choices)
@@ -139,6 +145,24 @@ class Interpreter:
             return bool(run.seen)
         assert isinstance(outcome, Faulted)
         return outcome
+
+    # What was exercised
+
+    def exercised(self) -> set[Item]:
+        """All that this machine has done so far."""
+        found: set[Item] = {way for op, taken in self._went for side, way in ways(self.linked, op) if side == taken}
+        threads = self.linked.program.threads
+        found.update(Fires(thread) for thread in self._fired if threads[thread].context != "task")
+        return found | {Contended(lock) for lock in self._waited}
+
+    def items(self) -> set[Item]:
+        """All there is to exercise, as far as this machine knows: the locks are those that several threads have wanted."""
+        return items(self.linked) | {Contended(lock) for lock, threads in self._took.items() if len(threads) > 1}
+
+    def _note_waiting(self, run: Run, pc: int, registers: tuple[int, ...]) -> None:
+        step = run.code.ops[pc]
+        if isinstance(step, ops.Step) and step.takes and step.target is not None:
+            self._waited.add(registers[step.target.number] if isinstance(step.target, Reg) else step.target.value)
 
     # Findings
 
@@ -315,6 +339,10 @@ class Interpreter:
             raise _Stop(race)
         if op.takes and self.traps.takings:
             self._look_at_taking(run, op)
+        if op.takes and op.target is not None:
+            self._took.setdefault(run.value(op.target), set()).add(run.thread)
+        if op.kind in ENTRIES:
+            self._fired.add(run.thread)
 
     def _load(self, run: Run, op: ops.Load) -> None:
         run.registers[op.dst.number] = run.memory[run.value(op.address)]
@@ -344,8 +372,8 @@ class Interpreter:
     def _branch(self, run: Run, op: ops.Branch) -> None:
         taken = bool(run.value(op.condition))
         run.pc = op.yes if taken else op.no
-        if op.yes_decides is not None or op.no_decides is not None:
-            self.went.add((op.at, taken))
+        if run.thread >= 0 and (op.yes_decides is not None or op.no_decides is not None):
+            self._went.add((op, taken))
 
     def _return(self, run: Run, op: ops.Return) -> None:
         if run.thread < 0:
