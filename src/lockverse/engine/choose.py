@@ -15,8 +15,10 @@ from lockverse.explore.search import Progress, Result, explore
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.machine.interpreter import Interpreter
-from lockverse.passes.coverage import Item
+from lockverse.passes.coverage import Item, items
 from lockverse.reduction import REDUCTIONS
+
+from .takings import contendable
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
 FIRST_STEPS: Final = 4_500  # likewise, of all threads: with many of them a state takes as many times longer
@@ -69,4 +71,4 @@ def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: C
     seen |= machine.exercised()
     if not result.complete or result.failing is not None:
         return result
-    return replace(result, never=tuple(sorted(machine.items() - seen, key=repr)))
+    return replace(result, never=tuple(sorted((items(linked) | contendable(linked)) - seen, key=repr)))

@@ -11,21 +11,19 @@ otherwise: Documentation/locking/lockdep-design.rst, Linux 6.1. Leaves out the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
-from lockverse.codegen.values import Flow, Unsupported, Values
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.search import Failing, Progress, Result
-from lockverse.ir import ops
 from lockverse.ir.contexts import CONTEXTS
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import Taking, Traps
 from lockverse.passes.meetings import singles
-from lockverse.passes.registers import successors
 
 from .choose import Observers, Options, search
+from .takings import Use, takings
 
 Search = Callable[[Traps], Result]
 
@@ -59,54 +57,10 @@ def _can_race(linked: Linked) -> bool:
 
 def _takings(linked: Linked, run: Search) -> Result | None:
     """A search that found locks taken in a circle, or where a handler that takes them can come."""
-    if sum(bool(isinstance(op, ops.Step) and op.takes) for code in linked.codes for op in code.ops) < 2:
-        return None
-    try:
-        values = Values(linked)
-    except Unsupported:
-        return None
-    uses = [one for flow in values.flows for one in _uses(values, flow)]
+    uses = takings(linked)
     exclusive = {one.wanted for one in uses if one.exclusive}
     edges = {Taking(one.wanted, held) for one in uses for held in one.held if held != one.wanted and {held, one.wanted} <= exclusive}
     return _circle(edges, run) or _inversion(linked, uses, run)
-
-
-class _Use:
-    """A step that may take the lock `wanted`, by the thread `thread`, holding at most `held`."""
-
-    def __init__(self, thread: int, wanted: int, held: frozenset[int], *, waits: bool, exclusive: bool) -> None:
-        self.thread, self.wanted, self.waits, self.exclusive = thread, wanted, waits, exclusive
-        self.held = held if waits else frozenset[int]()  # who only tries waits for nobody
-
-
-def _uses(values: Values, flow: Flow) -> Iterable[_Use]:
-    """The takings of a thread's code, with the locks that may be held there: a forward flow over its ops to the least fixed point."""
-    locks = set(values.linked.program.locks)
-    before: dict[int, frozenset[int]] = {0: frozenset()}
-    waiting = [0]
-    found: dict[tuple[int, int], _Use] = {}
-    while waiting:
-        pc = waiting.pop()
-        held, op = before[pc], flow.code.ops[pc]
-        if isinstance(op, ops.Step) and op.target is not None and pc in flow.entry:
-            cells = frozenset(values.addresses(op.target, flow.entry[pc])) & locks
-            tries = "trylock" in op.kind
-            if op.takes or tries:
-                for cell in cells:
-                    found[pc, cell] = _Use(flow.thread, cell, held, waits=bool(op.takes), exclusive=op.takes != "shared" and "read" not in op.kind)
-                held |= cells
-            elif _gives_back(op.kind) and len(cells) == 1:
-                held -= cells
-        for target in successors(op, pc):
-            known = before.get(target)
-            if known is None or not held <= known:
-                before[target] = held | (known or frozenset())
-                waiting.append(target)
-    return found.values()
-
-
-def _gives_back(kind: str) -> bool:
-    return "unlock" in kind or kind.startswith("up_")
 
 
 def _circle(edges: set[Taking], run: Search) -> Result | None:
@@ -154,7 +108,7 @@ def _in_circles(edges: set[Taking]) -> set[Taking]:
     return {one for one in edges if reaches(one.wanted, one.held)}
 
 
-def _inversion(linked: Linked, uses: list[_Use], run: Search) -> Result | None:
+def _inversion(linked: Linked, uses: list[Use], run: Search) -> Result | None:
     """A lock that a handler takes, taken where such a handler can come."""
     threads = linked.program.threads
     for context in ("hardirq", "softirq"):

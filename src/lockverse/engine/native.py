@@ -25,13 +25,12 @@ from lockverse.explore.bounds import Bounds, least
 from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
-from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
-from lockverse.passes.coverage import Contended, Item
+from lockverse.passes.coverage import Item, items
 from lockverse.passes.keep import without_dead
 from lockverse.passes.specialise import specialise
 from lockverse.reduction.follow import Follower
@@ -41,6 +40,7 @@ from lockverse.reduction.symmetry import Groups, candidates, differing, groups, 
 
 from .choose import Observers, Options
 from .race import in_steps
+from .takings import contendable
 
 RACE_STATES: Final = 20_000_000  # looked through for the shortest race of what a reduced search found broken
 RESTARTS: Final = 200  # guesses mended in one search; each mends one more, so this many mean a fault of ours
@@ -77,7 +77,7 @@ class _Native:
             return explore(machine, self.observers(machine), self.bounds, self.progress)
         seen = sample(machine, started.state)
         self.seen |= machine.exercised()
-        self.items = machine.items()
+        self.items = items(self.linked) | contendable(self.linked)
         observe(self.guesses, self.linked, seen.states)
         self.protected = seen.protected()
         if not self.options.reductions:
@@ -115,7 +115,6 @@ class _Native:
         linked = specialise(linked, differing(linked, alike))
         machine = Interpreter(linked, bounds.ops, self.traps)
         values = Values(linked, together(linked, alike))
-        self.items |= _wanted(values)
         spent = 0.0
         for _ in range(RESTARTS):
             merging = NO_PLAN
@@ -160,14 +159,3 @@ class _Native:
 
     def _jobs(self) -> int:
         return self.options.jobs or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_JOBS)
-
-
-def _wanted(values: Values) -> set[Item]:
-    """The locks that several threads may wait for, as far as the code tells."""
-    wanting: dict[int, set[int]] = {}
-    for flow in values.flows:
-        for pc, op in enumerate(flow.code.ops):
-            if isinstance(op, Step) and op.takes and op.target is not None and pc in flow.entry:
-                for lock in values.addresses(op.target, flow.entry[pc]) & set(values.linked.program.locks):
-                    wanting.setdefault(lock, set()).add(flow.thread)
-    return {Contended(lock) for lock, threads in wanting.items() if len(threads) > 1}

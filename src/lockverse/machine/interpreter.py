@@ -24,7 +24,7 @@ from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.ir.types import Array, Int, StructRef
-from lockverse.passes.coverage import Contended, Fires, Item, items, ways
+from lockverse.passes.coverage import Contended, Fires, Item, ways
 from lockverse.passes.meetings import Single, singles
 
 from .names import Names, range_of
@@ -77,7 +77,6 @@ class Interpreter:
         self._went: set[tuple[ops.Branch, bool]] = set()
         self._fired: set[int] = set()
         self._waited: set[int] = set()
-        self._took: dict[int, set[int]] = {}
         self._limit = ops_in_a_step
         offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
@@ -154,10 +153,6 @@ class Interpreter:
         threads = self.linked.program.threads
         found.update(Fires(thread) for thread in self._fired if threads[thread].context != "task")
         return found | {Contended(lock) for lock in self._waited}
-
-    def items(self) -> set[Item]:
-        """All there is to exercise, as far as this machine knows: the locks are those that several threads have wanted."""
-        return items(self.linked) | {Contended(lock) for lock, threads in self._took.items() if len(threads) > 1}
 
     def _note_waiting(self, run: Run, pc: int, registers: tuple[int, ...]) -> None:
         step = run.code.ops[pc]
@@ -339,8 +334,6 @@ class Interpreter:
             raise _Stop(race)
         if op.takes and self.traps.takings:
             self._look_at_taking(run, op)
-        if op.takes and op.target is not None:
-            self._took.setdefault(run.value(op.target), set()).add(run.thread)
         if op.kind in ENTRIES:
             self._fired.add(run.thread)
 
