@@ -52,7 +52,7 @@ def test_interrupted(tmp_path: Path) -> None:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
 
-    outcome = check(task_of(tmp_path, scheme_text(BODY, SCENE)), Bounds(), interrupt)
+    outcome = check(task_of(tmp_path, scheme_text(BODY, SCENE)), Bounds(), interrupt, WITHOUT_FINDINGS)
     assert (outcome.verdict, outcome.bound) == ("unknown", "interrupted")
 
 

@@ -15,10 +15,11 @@ from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import ENTRIES
+from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
-from lockverse.passes.coverage import Contended, Fires, Item, ways
+from lockverse.passes.coverage import ways
 
 from .access import Access
 from .arithmetic import Arithmetic

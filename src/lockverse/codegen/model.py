@@ -20,10 +20,10 @@ from types import MappingProxyType
 from typing import Final
 
 from lockverse.ir import ops
+from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
-from lockverse.passes.coverage import Item
 from lockverse.passes.progress import repeating
 
 from .layout import FINISHED, Guesses, Layout, make_layout

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from lockverse.codegen.values import Flow, Unsupported, Values
 from lockverse.ir import ops
+from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
-from lockverse.passes.coverage import Contended, Item
 from lockverse.passes.registers import successors
 
 
