@@ -20,7 +20,7 @@ from lockverse.session import check
 from lockverse.trace.model import Column, Trace
 
 from ..oracle.programs import program
-from ..support import task_of
+from ..support import WITHOUT_FINDINGS, task_of
 
 
 @pytest.fixture(scope="module")
