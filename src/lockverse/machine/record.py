@@ -17,7 +17,7 @@ from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
 from lockverse.ir.traps import Taking, Traps
-from lockverse.ir.types import Int, Scalar
+from lockverse.ir.types import Int, Ptr, Scalar
 from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
 
 from . import protocol
@@ -314,6 +314,9 @@ class _Recorder:
         return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
 
     def _waits(self, one: Blocked) -> str:
+        if one.sleeps:
+            where = "" if one.object is None else f" in {one.object}"
+            return f"{self._called(one.thread)} sleeps for ever{where}, and nobody is left to wake it"
         held = ""
         if one.holder is not None:
             held = ", which it holds itself" if one.holder == one.thread else f", held by {self._called(one.holder)}"
@@ -325,10 +328,10 @@ class _Recorder:
         assert isinstance(step, Step)
         notes = _Notes(self.linked, self.names)
         target = None if step.target is None else registers[step.target.number] if isinstance(step.target, ops.Reg) else step.target.value
-        name = None if target is None else self.names.object(target)
+        name = None if target is None else self._named(target, step, thread)
         holder = None
         if target in self.names.locks:
-            holder = self.names.thread_of(state[0][target])
+            holder = self._holder(state, target, thread)
         elif step.kind.startswith(_RCU_WAIT):
             name, holder = "the RCU readers", self._reader(state, thread)
         if (other := self._keeper(state, thread)) is not None:
@@ -347,13 +350,28 @@ class _Recorder:
         other = self._keeper(state, thread)
         return other is not None and self.columns[other].context != "task"
 
+    def _named(self, target: int, step: Step, thread: int) -> str:
+        """The name of what a step is about: several objects can begin at one address."""
+        registers = self.linked.codes[thread].registers
+        kind = registers[step.target.number].type if isinstance(step.target, ops.Reg) else None
+        return self.names.object(target, kind.target if isinstance(kind, Ptr) else None)
+
+    def _holder(self, state: MachineState, lock: int, thread: int) -> int | None:
+        """Who holds a lock; of several that hold it shared the first, another one than `thread` if there is."""
+        owner = self.names.thread_of(state[0][lock])
+        readers = self.linked.program.readers().get(lock)
+        if owner is not None or readers is None:
+            return owner
+        mask = state[0][readers]
+        return _lowest(mask & ~(1 << thread) or mask)
+
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
         task = self.linked.program.threads[thread].task
         cells = range(task, len(self.linked.program.cells))
         found = next((c for c in cells if self.names.cell(c).endswith(".rcu_blockers")), None)
         mask = 0 if found is None else state[0][found]
-        return (mask & -mask).bit_length() - 1 if mask else None
+        return _lowest(mask)
 
     def _spinning(self, state: MachineState, ending: Ending) -> tuple[Failure, bool]:
         first = len(self.events)
@@ -399,3 +417,8 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
         return (*before[:-1], *after)
     return (*before, *after)
+
+
+def _lowest(mask: int) -> int | None:
+    """The number of the lowest bit that is set."""
+    return (mask & -mask).bit_length() - 1 if mask else None
