@@ -5,8 +5,9 @@ Leaves out what they mean: each family has a file of its own.
 
 from __future__ import annotations
 
-from . import completions, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait
+from . import completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait
 from .completions import *
+from .folio import *
 from .guards import *
 from .lockdep import *
 from .mutexes import *
@@ -17,5 +18,5 @@ from .semaphores import *
 from .seqlock import *
 from .wait import *
 
-FAMILIES = (completions, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
+FAMILIES = (completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
 __all__ = [name for family in FAMILIES for name in family.__all__]

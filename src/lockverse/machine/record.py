@@ -26,6 +26,10 @@ from .names import Names
 
 _TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
 _RCU_WAIT = "synchronize_rcu"
+_BITS = {  # the steps that wait for a bit to be cleared, and what a reader calls that
+    **dict.fromkeys(("folio_lock", "folio_wait_locked", "lock_page", "wait_on_page_locked"), "PG_locked of {}"),
+    **dict.fromkeys(("read_seqcount_begin", "read_seqbegin"), "the writer of {}"),
+}
 MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
 
 
@@ -334,6 +338,8 @@ class _Recorder:
             holder = self._holder(state, target, thread)
         elif step.kind.startswith(_RCU_WAIT):
             name, holder = "the RCU readers", self._reader(state, thread)
+        elif step.kind in _BITS:
+            name, holder = _BITS[step.kind].format(name), self._setter(state, thread)
         if (other := self._keeper(state, thread)) is not None:
             name, holder = "its CPU", other
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
@@ -364,6 +370,16 @@ class _Recorder:
             return owner
         mask = state[0][readers]
         return _lowest(mask & ~(1 << thread) or mask)
+
+    def _setter(self, state: MachineState, thread: int) -> int | None:
+        """Who waits for a bit to be cleared waits for who set it, as far as the race knows: a bit lock is held by nobody."""
+        notes = _Notes(self.linked, self.names)
+        self.machine.step(state, thread, 0, notes)
+        cell, now = notes.accesses[-1].cell, _bits(notes.accesses[-1].value)
+        for event in reversed(self.events):
+            if any(one.cell == cell and _bits(one.value) & ~_bits(one.old) & now for one in event.accesses):
+                return event.thread
+        return None
 
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
@@ -417,6 +433,11 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
         return (*before[:-1], *after)
     return (*before, *after)
+
+
+def _bits(value: str) -> int:
+    """An integer, or a bool, as a reader writes it."""
+    return int(value == "True") if value in ("True", "False") else int(value)
 
 
 def _lowest(mask: int) -> int | None:
