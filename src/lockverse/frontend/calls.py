@@ -19,7 +19,7 @@ from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import FunctionPointer, IntegerType
 
 from . import expressions, functions, intrinsics
-from .lowering import PRIMITIVE, STEPS, Lowering, describe
+from .lowering import ATOMIC, PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
 
@@ -122,7 +122,7 @@ def call_function(f: Lowering, function: FunctionType, node: ast.Call) -> Result
 
 def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument], node: ast.AST) -> Result:
     """Call `function` with arguments that are evaluated already."""
-    mode = PRIMITIVE if f.mode == STEPS and hasattr(function, "__lockverse_step__") else f.mode
+    mode = _mode(f, function)
     values = _convert_arguments(f, function, arguments)
     if values is None:
         return NOTHING
@@ -133,6 +133,13 @@ def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument
     dsts = tuple(f.temp(kind) for kind in instance.results)
     f.emit(ops.Call(dsts, instance.name, passed, f.at(node)))
     return _results(instance, dsts)
+
+
+def _mode(f: Lowering, function: FunctionType) -> str:
+    """How the accesses of a function run when it is called here."""
+    if f.mode == STEPS and hasattr(function, "__lockverse_step__"):
+        return PRIMITIVE
+    return ATOMIC if f.mode == STEPS and hasattr(function, "__lockverse_rides__") else f.mode
 
 
 def _results(instance: Instance, dsts: tuple[ops.Reg, ...]) -> Result:

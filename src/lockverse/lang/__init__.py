@@ -1,7 +1,7 @@
 """The vocabulary a scheme is written in: `from lockverse import *`.
 
-Plain Python that runs under CPython as it stands; imports no other room. Leaves out locks other than spinlocks,
-contexts and lifetimes, which come with the kernel's full vocabulary.
+Plain Python that runs under CPython as it stands; imports no other room. Leaves out contexts and
+lifetimes, which come with the kernel's full vocabulary.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from . import access, atomics, barriers, bits, context, handlers, percpu_data, refcount, spinlock, spinlock_irq
+from . import access, atomics, barriers, bits, context, handlers, locks, percpu_data, refcount, spinlock, spinlock_irq
 from .access import *
 from .atomics import *
 from .barriers import *
@@ -17,6 +17,7 @@ from .bits import *
 from .context import *
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .handlers import *
+from .locks import *
 from .null import NULL
 from .percpu_data import *
 from .rcu import rcu_read_lock, rcu_read_unlock, synchronize_rcu
@@ -34,6 +35,6 @@ __all__ = [
     "num_online_cpus", "num_possible_cpus", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32",
     "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu", "task", "task_struct", "timer",
     "u16", "u32", "u64", "u8", "work", "wrapping",
-    *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *percpu_data.__all__,
-    *refcount.__all__, *spinlock.__all__, *spinlock_irq.__all__,
+    *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *locks.__all__,
+    *percpu_data.__all__, *refcount.__all__, *spinlock.__all__, *spinlock_irq.__all__,
 ]  # fmt: skip

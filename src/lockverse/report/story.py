@@ -90,7 +90,7 @@ class _Teller:
         self.open[moment.thread] = path
         depth = path[-1].depth
         skipped = moment.outcome is False and not (statement.kind in ("while", "for") and entered)
-        if statement.kind == "with" and any("unlock" in kind for kind in moment.kinds):
+        if statement.kind == "with" and any(_gives_back(kind) for kind in moment.kinds):
             self._add(moment, depth, f"[ {_given_back(moment)} ]", ())
         else:
             ends = moment.outcome is False and not skipped
@@ -215,6 +215,8 @@ class _Teller:
         assert one is not None
         if self.trace.failure.reason is Reason.DATA_RACE:
             return "RACES WITH IT"
+        if one.sleeps:
+            return f"SLEEPS FOR EVER{'' if one.object is None else f' in {one.object}'}"
         held = "" if one.holder is None else f", held by {called(self.trace.columns, one.holder)}"
         return f"WAITS FOR {one.object or one.kind}{held}"
 
@@ -239,6 +241,11 @@ def _summary(accesses: list[Access]) -> str:
 
 def _given_back(moment: Moment) -> str:
     """The call that the end of a `with` stands for."""
-    kind = next(kind for kind in moment.kinds if "unlock" in kind)
+    kind = next(kind for kind in moment.kinds if _gives_back(kind))
     locks = [access.cell.rpartition(".")[0] for access in moment.accesses if access.kind == "write"]
-    return f"{kind}({locks[-1] if locks else ''})"
+    return f"{kind}({locks[0] if locks else ''})"
+
+
+def _gives_back(kind: str) -> bool:
+    """Whether a step of that kind gives back a lock."""
+    return "unlock" in kind or kind in ("up_read", "up_write")
