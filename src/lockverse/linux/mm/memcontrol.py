@@ -230,8 +230,8 @@ def mc_handle_file_pte(vma, addr):
     return find_get_incore_page(vma.vm_file, vma.vm_pgoff + addr - vma.vm_start)
 
 
-def get_mctgt_type(vma, addr, ptep):
-    """What there is to move behind a pte: its kind, and the page, with a reference. Under the pte lock."""
+def get_mctgt_type(vma, addr, ptep, target):
+    """What there is to move behind a pte: its kind, and if `target`, the page with a reference. Under the pte lock."""
     ptent = READ_ONCE(ptep.pte)
     page: ptr[struct_page] = NULL
     if pte_present(ptent):
@@ -242,10 +242,11 @@ def get_mctgt_type(vma, addr, ptep):
         page = mc_handle_swap_pte(ptep, ptent)
     if page:
         # Not settled before mem_cgroup_move_account() looks again with the folio locked.
-        if folio_memcg(page) == mc.from_:
+        mine = folio_memcg(page) == mc.from_
+        if mine and target:
             return MC_TARGET_PAGE, page
         folio_put(page)
-        return MC_TARGET_NONE, NULL
+        return MC_TARGET_PAGE if mine else MC_TARGET_NONE, NULL
     if ptent == pte_state.swap and READ_ONCE(ptep.slot.memcg) == mc.from_:
         return MC_TARGET_SWAP, NULL
     return MC_TARGET_NONE, NULL
@@ -318,7 +319,7 @@ def mem_cgroup_move_charge_pte_range(vma):
         if not mc.precharge:
             break
         ptep = mm.pgtable.pte[addr]
-        target, page = get_mctgt_type(vma, addr, ptep)
+        target, page = get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
             if folio_isolate_lru(page):
                 if not mem_cgroup_move_account(page, mc.from_, mc.to):
@@ -337,9 +338,7 @@ def mem_cgroup_count_precharge_pte_range(vma):
     count = 0
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
-        target, page = get_mctgt_type(vma, addr, mm.pgtable.pte[addr])
-        if target == MC_TARGET_PAGE:
-            folio_put(page)
+        target, _ = get_mctgt_type(vma, addr, mm.pgtable.pte[addr], False)
         if target != MC_TARGET_NONE:
             count += 1
     pte_unmap_unlock(mm)
