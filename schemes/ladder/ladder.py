@@ -6,9 +6,9 @@ What the record says of each, and what the checker says, is in docs/the-mail.md.
 """
 from lockverse import *
 from lockverse.linux.include.mmzone import NR_FILE_MAPPED
-from lockverse.linux.patches import move_locked_pages, no_charge_moving, rmap_without_memcg_lock
+from lockverse.linux.patches import delayed_rmap, move_locked_pages, no_charge_moving, rmap_without_memcg_lock
 from lockverse.linux.patches.posted import LOCKS_LATE, PRESENT_ONLY, move_account_state_unconditional
-from lockverse.linux.scenes import PRESENT_HERE, Memory, Scenario, books, move_of_charges, reparenting
+from lockverse.linux.scenes import PRESENT_HERE, Memory, Scenario, books, move_of_charges, reparenting, unmap_write_store
 
 
 @scheme
@@ -74,6 +74,14 @@ def rung_g(scenario: Scenario = "not_present", memory: Memory = "file"):
     """6.1: the memcg lock is held over mapcount and counter, and the mover looks behind non-present ptes. The status quo."""
     memcg1, memcg2, p, file, slot, mm1, mm2, mc, replaced = move_of_charges(memory, scenario)
     sometimes(lambda: p.memcg_data == memcg2, "the page moves")
+
+
+@scheme
+def rung_f(rmap: Literal["before the flush", "after the flush"] = "after the flush"):
+    """6.2: a dirty page of a file is uncounted only after the TLBs are flushed, inside the pte lock. About lost stores, not about groups."""
+    if rmap == "after the flush":
+        apply(delayed_rmap.PATCHES)
+    memcg, file, p, mm, vma, vmas, tlb = unmap_write_store()
 
 
 @scheme

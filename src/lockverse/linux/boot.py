@@ -68,9 +68,17 @@ def vma_of(mm, mapping=None, start=0, end=1):
     return vm_area_struct(vm_mm=mm, vm_start=start, vm_end=end, vm_file=mapping, vm_pgoff=start)
 
 
-def gather(mm):
-    """What an unmapping gathers its pages in."""
-    return mmu_gather(mm=mm)
+def gather(vma):
+    """What the unmapping of a vma gathers its pages in."""
+    return mmu_gather(mm=vma.vm_mm, start=vma.vm_start, end=vma.vm_end)
+
+
+def cache_in_tlbs(mm, cpus=1):
+    """Let CPUs have the first pte of an mm in their TLBs, dirty if it is dirty."""
+    mm.pgtable.nr_tlbs = cpus
+    for cpu in range(cpus):
+        mm.pgtable.tlb[cpu].cached = mm.pgtable.pte[0].pte
+        mm.pgtable.tlb[cpu].page = mm.pgtable.pte[0].page
 
 
 def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
@@ -84,5 +92,5 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
+    "anon_page", "cache_in_tlbs", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
 ]  # fmt: skip

@@ -109,6 +109,12 @@ def mapcount_is_right(p, present):
     return atomic_read(p._mapcount) == present - 1
 
 
-def nothing_is_lost(p):
-    """I8: a page of a file that is unmapped and clean, with no TLB that still lets a CPU write to it, is on disk as it is in memory."""
-    return atomic_read(p._mapcount) >= 0 or p.dirty or p.mapping.disk[p.index] == p.data
+def maps_dirty(mm, addr, p):
+    """1 if a pte maps the page and is dirty."""
+    return 1 if mm.pgtable.pte[addr].pte == pte_state.dirty and mm.pgtable.pte[addr].page == p else 0
+
+
+def nothing_is_lost(p, dirty):
+    """I8: a page of a file that is clean, of whose ptes none is dirty (`maps_dirty`), is on disk as it is in memory. At rest no
+    TLB has what its pte has not."""
+    return p.dirty or dirty > 0 or p.mapping.disk[p.index] == p.data

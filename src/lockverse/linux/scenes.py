@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lockverse.lang import NULL, at_rest, cpu
+from lockverse.lang import NULL, array, at_rest, cpu, ptr, sometimes
 from lockverse.linux.boot import (
     anon_page,
     file_mapping,
@@ -30,11 +30,21 @@ from lockverse.linux.boot import (
     start_move,
     vma_of,
 )
-from lockverse.linux.include.mm_types import pte_state, swap_slot
-from lockverse.linux.invariants import anon_mapped_is_counted, file_mapped_is_counted, mapcount_is_right, maps
+from lockverse.linux.include.mm_types import pte_state, swap_slot, vm_area_struct
+from lockverse.linux.invariants import (
+    anon_mapped_is_counted,
+    dirty_is_counted,
+    file_mapped_is_counted,
+    mapcount_is_right,
+    maps,
+    maps_dirty,
+    nothing_is_lost,
+)  # fmt: skip
 from lockverse.linux.mm.ksm import replace_page
 from lockverse.linux.mm.memcontrol import mem_cgroup_move_task
 from lockverse.linux.mm.memory import do_fault, do_swap_page, zap_pte_range
+from lockverse.linux.mm.page_writeback import write_one_page
+from lockverse.linux.mm.tlb import store
 from lockverse.linux.patches.lru_reparenting import mem_cgroup_reparent_charges
 
 Scenario = Literal["alone", "unmap_here", "unmap_elsewhere", "not_present", "fault_elsewhere", "refault", "ksm"]
@@ -67,7 +77,7 @@ def reparenting():
     p = file_page(memcg1, file)
     mm1 = new_mm(memcg1)
     map_page(mm1, 0, p)
-    vma1, tlb = vma_of(mm1, file), gather(mm1)
+    vma1, tlb = vma_of(mm1, file), gather(vma1)
     cpu(zap_pte_range, tlb, vma1)
     cpu(mem_cgroup_reparent_charges, memcg1, p)
     return memcg1, memcg2, file, p, mm1, vma1, tlb
@@ -87,7 +97,7 @@ def move_of_charges(memory, scenario, check_books=True):
     if scenario in MAPPED_BY_2:
         map_page(mm2, 0, p)
     vma1, vma2 = vma_of(mm1, file), vma_of(mm2, file)
-    tlb = gather(mm1 if scenario == "unmap_here" else mm2)
+    tlb = gather(vma1 if scenario == "unmap_here" else vma2)
     mc = start_move(memcg1, memcg2)
 
     cpu(mem_cgroup_move_task, vma1)
@@ -109,6 +119,27 @@ def move_of_charges(memory, scenario, check_books=True):
         books(memcg1, memcg2, p, replaced)
         at_rest(lambda: mapcount_is_right(p, maps(mm1, 0, p) + maps(mm2, 0, p)), "the mapcount is the number of ptes")
     return memcg1, memcg2, p, file, slot, mm1, mm2, mc, replaced
+
+
+def unmap_write_store():
+    """A dirty page of a file is unmapped, written to disk, and stored to through a TLB that still has it."""
+    memcg = memory_cgroup()
+    file = file_mapping()
+    p = file_page(memcg, file)
+    mm = new_mm(memcg)
+    map_page(mm, 0, p, pte_state.dirty)
+    cache_in_tlbs(mm)
+    vma = vma_of(mm, file)
+    vmas = array[ptr[vm_area_struct], 1]([vma])
+    tlb = gather(vma)
+    cpu(zap_pte_range, tlb, vma)
+    cpu(write_one_page, p, vmas)
+    cpu(store, mm, 0, 1)
+    at_rest(lambda: nothing_is_lost(p, maps_dirty(mm, 0, p)), "a clean page is on disk as it is in memory")
+    at_rest(lambda: dirty_is_counted(memcg, p) and file_mapped_is_counted(memcg, p), "the group counts the page as what it is")
+    at_rest(lambda: mapcount_is_right(p, maps(mm, 0, p)), "the mapcount is the number of ptes")
+    sometimes(lambda: p.data == 1, "the store is done")
+    return memcg, file, p, mm, vma, vmas, tlb
 
 
 def books(memcg1, memcg2, p, q):

@@ -79,11 +79,12 @@ class pte_t:
 
 @struct
 class tlb_entry:
-    """What one CPU's TLB holds of one pte: nothing, or a copy of its state. `insn` is held for the length of an instruction
+    """What one CPU's TLB holds of one pte: nothing, or a copy of it. `insn` is held for the length of an instruction
     that uses it, since an IPI to flush it is taken between two instructions."""
 
     insn: spinlock_t
     cached: pte_state
+    page: ptr[page]
 
 
 @struct

@@ -18,10 +18,11 @@ class mmu_gather:
     """The pages of one unmapping that are not freed yet. `delayed` says which of them still count as mapped (6.2)."""
 
     mm: ptr[mm_struct]
+    start: u8  # what is to be flushed: addresses start to before end
+    end: u8
     nr: u8
     pages: array[ptr[page], NR_CACHED]
     delayed: array[bool, NR_CACHED]
-    delayed_rmap: bool
 
 
 def __tlb_remove_page(tlb, page):
@@ -32,7 +33,9 @@ def __tlb_remove_page(tlb, page):
 
 def tlb_flush_mmu_tlbonly(tlb):
     """Flush the TLBs of what was unmapped."""
-    flush_tlb_page(tlb.mm)
+    mm = tlb.mm
+    for addr in range(tlb.start, tlb.end):
+        flush_tlb_page(mm, addr)
 
 
 def tlb_batch_pages_flush(tlb):

@@ -35,7 +35,7 @@ def page_mkclean_one(vma, page):
     pte = READ_ONCE(ptep.pte)
     if ptep.page == page and (pte_dirty(pte) or pte == pte_state.writable):
         old = ptep_get_and_clear(ptep)
-        flush_tlb_page(mm)
+        flush_tlb_page(mm, vma.vm_start)
         set_pte(ptep, pte_state.readonly)
         cleaned = True
         if pte_dirty(old):
@@ -101,7 +101,7 @@ def try_to_unmap_one(vma, folio, slot):
     ptep = mm.pgtable.pte[vma.vm_start]
     if pte_present(READ_ONCE(ptep.pte)) and ptep.page == folio:
         old = ptep_get_and_clear(ptep)
-        flush_tlb_page(mm)
+        flush_tlb_page(mm, vma.vm_start)
         if pte_dirty(old):
             page_writeback.folio_mark_dirty(folio)
         if PageAnon(folio):
@@ -126,7 +126,7 @@ def try_to_migrate_one(vma, folio):
     ptep = mm.pgtable.pte[vma.vm_start]
     if pte_present(READ_ONCE(ptep.pte)) and ptep.page == folio:
         old = ptep_get_and_clear(ptep)
-        flush_tlb_page(mm)
+        flush_tlb_page(mm, vma.vm_start)
         if pte_dirty(old):
             page_writeback.folio_mark_dirty(folio)
         set_pte(ptep, pte_state.migration)
