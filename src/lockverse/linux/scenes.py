@@ -20,6 +20,8 @@ from typing import Literal
 
 from lockverse.lang import NULL, array, at_rest, cpu, ptr, sometimes
 from lockverse.linux.boot import (
+    anon_page, cache_in_tlbs, file_mapping, file_page, gather, map_page, memory_cgroup, new_mm, start_move, vma_of,
+)  # fmt: skip
     anon_page,
     file_mapping,
     file_page,
@@ -77,7 +79,8 @@ def reparenting():
     p = file_page(memcg1, file)
     mm1 = new_mm(memcg1)
     map_page(mm1, 0, p)
-    vma1, tlb = vma_of(mm1, file), gather(vma1)
+    vma1 = vma_of(mm1, file)
+    tlb = gather(vma1)
     cpu(zap_pte_range, tlb, vma1)
     cpu(mem_cgroup_reparent_charges, memcg1, p)
     return memcg1, memcg2, file, p, mm1, vma1, tlb
