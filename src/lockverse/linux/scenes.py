@@ -20,9 +20,8 @@ from typing import Literal
 
 from lockverse.lang import NULL, array, at_rest, cpu, ptr, sometimes
 from lockverse.linux.boot import (
-    anon_page, cache_in_tlbs, file_mapping, file_page, gather, map_page, memory_cgroup, new_mm, start_move, vma_of,
-)  # fmt: skip
     anon_page,
+    cache_in_tlbs,
     file_mapping,
     file_page,
     gather,
@@ -31,7 +30,7 @@ from lockverse.linux.boot import (
     new_mm,
     start_move,
     vma_of,
-)
+)  # fmt: skip
 from lockverse.linux.include.mm_types import pte_state, swap_slot, vm_area_struct
 from lockverse.linux.invariants import (
     anon_mapped_is_counted,
