@@ -1,14 +1,17 @@
 """The ladder of patches, oldest first: may lock_page_memcg() in rmap be moved, or removed, and what has the mover to do for it?
 
-Rungs A to Z are each a scheme: what Johannes Weiner drew on 7 Nov 2022, what was posted, what was refused, what was merged. Each runs
+Rungs A to P are each a scheme: what Johannes Weiner drew on 7 Nov 2022, what was posted, what was refused, what was merged. Each runs
 in the scenes of lockverse/linux/scenes.py. The base is Linux 6.1; a rung applies its patches (lockverse/linux/patches).
 What the record says of each, and what the checker says, is in docs/the-mail.md. Left out: huge pages, and all that the files of the model leave out.
 """
 from lockverse import *
 from lockverse.linux.include.mmzone import NR_FILE_MAPPED
-from lockverse.linux.patches import delayed_rmap, move_locked_pages, no_charge_moving, rmap_without_memcg_lock
+from lockverse.linux.kernel.cgroup import rstat
+from lockverse.linux.kernel.cgroup.cgroup import FLUSH_WHEN_FREED
+from lockverse.linux.kernel.cgroup.rstat import hierarchical, local
+from lockverse.linux.patches import delayed_rmap, move_locked_pages, no_charge_moving, objcg_reparenting, rmap_without_memcg_lock
 from lockverse.linux.patches.posted import LOCKS_LATE, PRESENT_ONLY, move_account_state_unconditional
-from lockverse.linux.scenes import PRESENT_HERE, Memory, Scenario, books, move_of_charges, reparenting, unmap_write_store
+from lockverse.linux.scenes import PRESENT_HERE, Memory, Scenario, books, dying_group, move_of_charges, reparenting, unmap_write_store
 
 
 @scheme
@@ -89,3 +92,14 @@ def rung_z(scenario: Scenario = "not_present", memory: Memory = "file"):
     """6.13: nothing moves, and no lock keeps it from moving."""
     apply(no_charge_moving.PATCHES)
     memcg1, memcg2, p, file, slot, mm1, mm2, mc, replaced = move_of_charges(memory, scenario)
+
+
+@scheme
+def rung_p(cgroup: Literal["v2", "v1"] = "v2"):
+    """7.1: pages point to an obj_cgroup; a dying group's goes over to the parent. For v1: skip dying groups, a grace period, a transfer."""
+    apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, FLUSH_WHEN_FREED)
+    apply(objcg_reparenting.HIERARCHICAL if cgroup == "v2" else objcg_reparenting.LOCAL)
+    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    at_rest(lambda: hierarchical(parent) == 0, "the page is unmapped: the parent counts none, itself and below")
+    if cgroup == "v1":
+        at_rest(lambda: local(parent) == 0 and local(child) == 0, "nor does either group for itself")

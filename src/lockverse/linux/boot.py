@@ -58,6 +58,18 @@ def map_page(mm, addr, one, state=pte_state.readonly):
         one.memcg_data.state[NR_ANON_MAPPED if one.anon else NR_FILE_MAPPED].counter += 1
 
 
+def count_by_cpu(memcg, cpu):
+    """Let kernel/cgroup/rstat.py have counted one mapped page of a file for a group, on that CPU, and flushed."""
+    share = memcg.vmstats.percpu[cpu]
+    share.state += 1
+    share.state_prev += 1
+    memcg.vmstats.state_local += 1
+    one = memcg
+    while one:
+        one.vmstats.state += 1
+        one = one.parent
+
+
 def new_mm(memcg):
     """The address space of a process in a group, with nothing mapped."""
     return mm_struct(memcg=memcg)
@@ -92,5 +104,5 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "cache_in_tlbs", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
+    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
 ]  # fmt: skip

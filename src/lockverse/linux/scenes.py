@@ -22,6 +22,7 @@ from lockverse.lang import NULL, array, at_rest, cpu, ptr, sometimes
 from lockverse.linux.boot import (
     anon_page,
     cache_in_tlbs,
+    count_by_cpu,
     file_mapping,
     file_page,
     gather,
@@ -31,6 +32,7 @@ from lockverse.linux.boot import (
     start_move,
     vma_of,
 )  # fmt: skip
+from lockverse.linux.include.memcontrol import mem_cgroup, obj_cgroup
 from lockverse.linux.include.mm_types import pte_state, swap_slot, vm_area_struct
 from lockverse.linux.invariants import (
     anon_mapped_is_counted,
@@ -47,6 +49,7 @@ from lockverse.linux.mm.memory import do_fault, do_swap_page, zap_pte_range
 from lockverse.linux.mm.page_writeback import write_one_page
 from lockverse.linux.mm.tlb import store
 from lockverse.linux.patches.lru_reparenting import mem_cgroup_reparent_charges
+from lockverse.linux.patches.objcg_reparenting import cgroup_destroy
 
 Scenario = Literal["alone", "unmap_here", "unmap_elsewhere", "not_present", "fault_elsewhere", "refault", "ksm"]
 Memory = Literal["file", "anon"]
@@ -142,6 +145,25 @@ def unmap_write_store():
     at_rest(lambda: mapcount_is_right(p, maps(mm, 0, p)), "the mapcount is the number of ptes")
     sometimes(lambda: p.data == 1, "the store is done")
     return memcg, file, p, mm, vma, vmas, tlb
+
+
+def dying_group():
+    """A group with a page that a process of the parent's maps goes away; the process unmaps the page meanwhile."""
+    parent = memory_cgroup()
+    child = memory_cgroup(parent)
+    objcg = obj_cgroup(memcg=child)
+    file = file_mapping()
+    p = file_page(child, file)
+    p.objcg = objcg
+    mm = new_mm(parent)
+    map_page(mm, 0, p)
+    count_by_cpu(child, 2)
+    vma = vma_of(mm, file)
+    tlb = gather(vma)
+    groups = array[ptr[mem_cgroup], 2]([child, parent])
+    cpu(zap_pte_range, tlb, vma)
+    cpu(cgroup_destroy, child, objcg, groups)
+    return parent, child, objcg, file, p, mm, vma, tlb, groups
 
 
 def books(memcg1, memcg2, p, q):

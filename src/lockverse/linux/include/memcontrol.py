@@ -2,7 +2,8 @@
 
 Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counter,
 the css reference count, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
-one step, as adding to one CPU's share is there; kernel/cgroup/rstat.py has the shares and their flush. Left out: per-node copies
+one step, as adding to one CPU's share is there; `vmstats`
+has the shares of one counter, for kernel/cgroup/rstat.py. Left out: per-node copies
 of the counters, kmem and swap counters, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
 """
 
@@ -12,6 +13,28 @@ from lockverse.lang import array, atomic_long_t, atomic_t, ptr, s64, spinlock_t,
 
 from .mmzone import NAMES
 from .page_counter import page_counter
+
+NR_CPUS = 3  # CPUs that have a share of a counter, where shares are modelled
+
+
+@struct
+class memcg_vmstats_percpu:
+    """One CPU's share of NR_FILE_MAPPED, what of it the last flush has seen, and whether the next flush will look here."""
+
+    state: s64
+    state_prev: s64
+    updated: bool
+
+
+@struct
+class memcg_vmstats:
+    """NR_FILE_MAPPED as kernel/cgroup/rstat.py keeps it: the shares; and, as of the last flush, `state` of this group and those below,
+    what those below have handed up, and `state_local` of this group alone (6.12)."""
+
+    percpu: array[memcg_vmstats_percpu, NR_CPUS]
+    state: s64
+    state_pending: s64
+    state_local: s64
 
 
 @struct
@@ -24,7 +47,17 @@ class mem_cgroup:
     state: array[atomic_long_t, *NAMES]  # what the CPUs' shares add up to
     memory: page_counter
     css_refcnt: atomic_long_t
+    css_dying: bool
+    css_freed: bool
+    vmstats: memcg_vmstats
     parent: ptr[mem_cgroup]
+
+
+@struct
+class obj_cgroup:
+    """What pages are charged to from 7.1 on: it goes over to the parent when its group goes away, and its pages with it."""
+
+    memcg: ptr[mem_cgroup]
 
 
 @struct

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lockverse.lang import Enum, array, atomic_t, auto, ptr, spinlock_t, struct, u8
 
-from .memcontrol import mem_cgroup
+from .memcontrol import mem_cgroup, obj_cgroup
 
 PTRS_PER_PTE = 2  # a page table has room for so many; a vma says how many of them it covers
 NR_CACHED = 2  # pages an address space can hold
@@ -34,6 +34,7 @@ class page:
     _mapcount: atomic_t
     _refcount: atomic_t
     memcg_data: ptr[mem_cgroup]
+    objcg: ptr[obj_cgroup]  # from 7.1 on, in place of memcg_data
     lock: spinlock_t
     lru: bool
     dirty: bool
