@@ -524,6 +524,13 @@ class Thread(Macros):
         self.world.owner[id(lock)] = self.me
         return True
 
+    def _spin_is_locked(self, node: ast.expr, lock: Any) -> Steps:
+        _not_null(lock)
+        self.frame.held.append(lock)
+        yield from self._stop("spin_is_locked", node)
+        self.frame.held.pop()
+        return id(lock) in self.world.owner
+
     def _spin_unlock(self, node: ast.expr, lock: Any) -> Steps:
         _not_null(lock)
         self.frame.held.append(lock)
