@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from lockverse.lang import NULL, WRITE_ONCE, atomic_cmpxchg, atomic_set, spin_lock, spin_unlock
 from lockverse.linux.include.mmzone import MEMCG_SWAP, NR_FILE_PAGES, NR_SHMEM, NR_SWAPCACHE
-from lockverse.linux.include.page_flags import PageAnon, folio_mapped, folio_test_dirty, folio_trylock, folio_unlock
+from lockverse.linux.include.page_flags import (
+    PageAnon,
+    folio_mapped,
+    folio_test_clear_dirty,
+    folio_test_dirty,
+    folio_trylock,
+    folio_unlock,
+)
 
 from .memcontrol import (
     __mod_lruvec_page_state,
@@ -64,8 +71,10 @@ def __remove_mapping(folio, slot):
 
 
 def pageout(folio, vmas):
-    """Write a dirty page of a file."""
-    if folio_clear_dirty_for_io(folio, vmas):
+    """Write a dirty page."""
+    if PageAnon(folio):
+        folio_test_clear_dirty(folio)
+    elif folio_clear_dirty_for_io(folio, vmas):
         folio_start_writeback(folio)
         mapping = folio.mapping
         WRITE_ONCE(mapping.disk[folio.index], folio.data)
@@ -84,8 +93,7 @@ def shrink_folio(folio, vmas, slot):
     try_to_unmap(folio, vmas, slot)
     freed = False
     if not folio_mapped(folio):
-        if not PageAnon(folio):
-            pageout(folio, vmas)
+        pageout(folio, vmas)
         freed = __remove_mapping(folio, slot)
     folio_unlock(folio)
     if freed:
