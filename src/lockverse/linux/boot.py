@@ -95,7 +95,7 @@ def cache_in_tlbs(mm, cpus=1):
 
 def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
     """A move of charges that can_attach has let through: `to` is charged for what may come. Gives `mc`, for the scene to keep."""
-    mc.from_, mc.to, mc.precharge, mc.moved_charge, mc.flags = from_, to, precharge, 0, flags
+    mc.from_, mc.to, mc.precharge, mc.moved_charge, mc.moved_swap, mc.flags = from_, to, precharge, 0, 0, flags
     counter = to.memory
     while counter:
         counter.usage.counter += precharge

@@ -69,6 +69,7 @@ class move_charge_struct:
     flags: s64
     precharge: s64
     moved_charge: s64
+    moved_swap: s64
 
 
 MOVE_ANON = 1

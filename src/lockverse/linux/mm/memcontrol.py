@@ -3,7 +3,7 @@
 Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
 and mem_cgroup_move_account step by step. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
-counters are sums over CPUs (include/memcontrol.py); one vma stands for the walk over all. Left out: THPs, the stock, kmem, events' thresholds,
+counters are sums over CPUs (include/memcontrol.py); one vma stands for the walk over all. Left out: THPs, the stock, kmem, the memory+swap counter, events' thresholds,
 lru_add_drain_all (no page waits in a pagevec here), OOM and waitq. What 6.2 and later changed: linux/patches/.
 """
 
@@ -329,6 +329,7 @@ def mem_cgroup_move_charge_pte_range(vma):
             folio_put(page)
         elif target == MC_TARGET_SWAP and not mem_cgroup_move_swap_account(ptep.slot, mc.from_, mc.to):
             mc.precharge -= 1
+            mc.moved_swap += 1
     pte_unmap_unlock(mm)
 
 
@@ -369,7 +370,7 @@ def mem_cgroup_move_charge(vma):
 
 
 def mem_cgroup_clear_mc():
-    """After the move: give back what was charged for nothing, and what moved pages were charged for where they came from."""
+    """After the move: give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
     to, from_ = mc.to, mc.from_
     if mc.precharge:
         page_counter_uncharge(to.memory, mc.precharge)
@@ -377,6 +378,9 @@ def mem_cgroup_clear_mc():
     if mc.moved_charge:
         page_counter_uncharge(from_.memory, mc.moved_charge)
         mc.moved_charge = 0
+    if mc.moved_swap:
+        page_counter_uncharge(to.memory, mc.moved_swap)  # what is in swap is not in memory
+        mc.moved_swap = 0
     mc.from_ = NULL
     mc.to = NULL
 

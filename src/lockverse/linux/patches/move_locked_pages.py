@@ -121,6 +121,7 @@ def mem_cgroup_move_charge_pte_range(vma):
             folio_put(page)
         elif target == MC_TARGET_SWAP and not mem_cgroup_move_swap_account(ptep.slot, mc.from_, mc.to):
             mc.precharge -= 1
+            mc.moved_swap += 1
     pte_unmap_unlock(mm)
 
 
