@@ -15,7 +15,7 @@ from lockverse.report.verdict import Outcome
 from lockverse.session import check, linked_of
 
 from ..oracle.explore import brute_force
-from ..support import rejected, scheme_text, task_of
+from ..support import HEAD, WITHOUT_FINDINGS, rejected, scheme_text, task_of
 
 DINE = """
 def dine(first, second):

@@ -88,9 +88,10 @@ class Replay:
                 owner[key] = value
             else:
                 setattr(owner, key, value)
-        self.world = World(threads=len(self.scene.cpus))
+        patches = {one.__lockverse_patch__: one for one in self.scene.patches}  # type: ignore[attr-defined]
+        self.world = World(threads=len(self.scene.cpus), patches=patches)
         self.threads = [
-            Thread(self.world, number, cpu.function, cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
+            Thread(self.world, number, patches.get(cpu.function, cpu.function), cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
             for number, cpu in enumerate(self.scene.cpus)
         ]
 

@@ -62,7 +62,7 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return f.error("K104", node, f"{target.__name__}() stands only in a @scheme function", "a CPU runs this",
                        help="move it to the function that builds the scene")  # fmt: skip
     if isinstance(target, FunctionType):
-        return call_function(f, target, node)
+        return call_function(f, f.compiler.patched(target), node)
     return _not_callable(f, target, node)
 
 

@@ -19,10 +19,11 @@ from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barri
 from .handlers import *
 from .locks import *
 from .null import NULL
+from .patch import applied, patch
 from .percpu_data import *
 from .rcu import rcu_read_lock, rcu_read_unlock, synchronize_rcu
 from .refcount import *
-from .scene import always, at_rest, cpu, interrupt, ipi, nmi, scheme, softirq, sometimes, task, timer, work
+from .scene import always, apply, at_rest, cpu, interrupt, ipi, nmi, scheme, softirq, sometimes, task, timer, work
 from .spinlock import *
 from .spinlock_irq import *
 from .structs import container_of, struct
@@ -30,9 +31,9 @@ from .task import num_online_cpus, num_possible_cpus, running, smp_processor_id,
 from .types import array, function, percpu, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
-    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
+    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "applied", "apply", "array", "assume", "at_rest",
     "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "function", "interrupt", "ipi", "nmi",
-    "num_online_cpus", "num_possible_cpus", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32",
+    "num_online_cpus", "num_possible_cpus", "patch", "percpu", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running", "s16", "s32",
     "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "synchronize_rcu", "task", "task_struct", "timer",
     "u16", "u32", "u64", "u8", "work", "wrapping",
     *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *locks.__all__,

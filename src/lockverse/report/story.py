@@ -21,6 +21,7 @@ from .moments import Moment, moments
 
 INTERRUPTIONS = {"hardirq": "Interrupt", "softirq": "Softirq", "nmi": "NMI"}
 IDLE = ("cpu_relax()", "pass")  # bodies of busy loops, which say nothing when skipped
+MOST_INITIAL = 16  # first values that a reader looks through
 LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
 
 
@@ -46,7 +47,15 @@ def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
     columns, lines = arranged(teller.lines, trace.columns)
     lines = folded(lines) if fold else lines
     closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
-    return Story(columns, trace.initial, tuple(lines), closing)
+    return Story(columns, _initial(trace), tuple(lines), closing)
+
+
+def _initial(trace: Trace) -> tuple[tuple[str, str], ...]:
+    """The first values to show: of many cells, those that the race changes and those that what failed looks at."""
+    if len(trace.initial) <= MOST_INITIAL:
+        return trace.initial
+    matter = {access.cell for event in trace.events for access in event.accesses if access.kind == "write"} | set(trace.failure.reads)
+    return tuple(one for one in trace.initial if one[0] in matter)
 
 
 @dataclass(frozen=True, slots=True)
