@@ -23,6 +23,8 @@ from .takings import contendable
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
 FIRST_STEPS: Final = 4_500  # likewise, of all threads: with many of them a state takes as many times longer
+COMPILED_AT_ONCE: Final = 1_000  # ops
+STATES_AN_OP: Final = 2  # likewise for long code, which takes long to compile: about as long as these states take
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def search(
         return _reference(linked, observers, bounds, progress, traps, seen)
     first = Result(0, 0, 0, 0, 0.0, False)
     if options.engine == "auto":
-        first_states = min(FIRST_STATES, FIRST_STEPS // max(len(linked.codes), 1))
+        first_states = max(min(FIRST_STATES, FIRST_STEPS // max(len(linked.codes), 1)), _size(linked) * STATES_AN_OP)
         within = replace(bounds, states=least(bounds.states, first_states))
         first = _reference(linked, observers, within, progress, traps, seen)
         if within == bounds or first.bound is None or first.bound.name != "states":
@@ -63,6 +65,11 @@ def search(
         return _reference(linked, observers, bounds, progress, traps, seen)
     except KeyboardInterrupt:  # while compiling; a search that runs has a result of its own
         return replace(first, bound=INTERRUPTED)
+
+
+def _size(linked: Linked) -> int:
+    """The ops of the code beyond what is compiled in a moment."""
+    return max(sum(len(code.ops) for code in set(linked.codes)) - COMPILED_AT_ONCE, 0)
 
 
 def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], traps: Traps, seen: set[Item]) -> Result:

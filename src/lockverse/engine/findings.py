@@ -20,6 +20,8 @@ from lockverse.ir.contexts import CONTEXTS
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import Taking, Traps
+from lockverse.machine.interpreter import Interpreter
+from lockverse.machine.protocol import Faulted, Moved, started
 from lockverse.passes.meetings import singles
 
 from .choose import Observers, Options, search
@@ -60,28 +62,39 @@ def _takings(linked: Linked, run: Search) -> Result | None:
     uses = takings(linked)
     exclusive = {one.wanted for one in uses if one.exclusive}
     edges = {Taking(one.wanted, held) for one in uses for held in one.held if held != one.wanted and {held, one.wanted} <= exclusive}
-    return _circle(edges, run) or _inversion(linked, uses, run)
+    return _circle(linked, edges, run) or _inversion(linked, uses, run)
 
 
-def _circle(edges: set[Taking], run: Search) -> Result | None:
-    """The last taking of a circle all of whose takings some execution does."""
+def _circle(linked: Linked, edges: set[Taking], run: Search) -> Result | None:
+    """The last taking of a circle all of whose takings some execution does. All that are not known yet are looked for at once:
+    mostly there is none, and one search says so."""
     done: dict[Taking, Result] = {}
-    while True:
-        left = _in_circles(edges)
-        unknown = sorted(left - done.keys())
-        if not unknown:
+    while unknown := _in_circles(edges) - done.keys():
+        result = run(Traps(takings=frozenset(unknown)))
+        if result.failing is None or result.failing.reason is not Reason.LOCK_ORDER:
+            edges = edges - unknown
+            continue
+        found = _taken(linked, result.failing, unknown)
+        done[found] = replace(result, failing=replace(result.failing, taking=found))
+        if _in_circles(set(done)):
             break
-        result = run(Traps(takings=frozenset(unknown[:1])))
-        if result.failing is not None and result.failing.reason is Reason.LOCK_ORDER:
-            done[unknown[0]] = replace(result, failing=replace(result.failing, taking=unknown[0]))
-            if _in_circles(set(done)):
-                break
-        else:
-            edges = edges - {unknown[0]}
     closed = _in_circles(set(done))
     if not closed:
         return None
     return min((done[one] for one in closed), key=lambda one: (-_length(one.failing), one.failing.taking if one.failing else None))
+
+
+def _taken(linked: Linked, failing: Failing, among: set[Taking]) -> Taking:
+    """Which of these takings a race ends with."""
+    for one in sorted(among):
+        machine = Interpreter(linked, traps=Traps(takings=frozenset({one})))
+        state, outcome = started(machine), None
+        for thread, choice in failing.schedule:
+            outcome = machine.step(state, thread, choice)
+            state = outcome.state if isinstance(outcome, Moved) else state
+        if isinstance(outcome, Faulted):
+            return one
+    raise AssertionError("a race that takes no lock")
 
 
 def _length(failing: Failing | None) -> int:

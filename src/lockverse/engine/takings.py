@@ -31,8 +31,18 @@ class Use:
     exclusive: bool
 
 
+_known: tuple[Linked, list[Use]] | None = None  # of the program asked about last: it is asked about again at once
+
+
 def takings(linked: Linked) -> list[Use]:
     """All takings of locks in a program; none if it has less than two, or an address that cannot be followed."""
+    global _known  # noqa: PLW0603 - a cache of one
+    if _known is None or _known[0] is not linked:
+        _known = linked, _takings(linked)
+    return _known[1]
+
+
+def _takings(linked: Linked) -> list[Use]:
     if sum(bool(isinstance(op, ops.Step) and op.takes) for code in linked.codes for op in code.ops) < 2:
         return []
     # Not at the top: most small schemes are done without.
