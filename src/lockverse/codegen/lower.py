@@ -170,6 +170,12 @@ class Function:
     def _self(self, op: ops.Self, env: Env) -> None:
         self._set(op.dst, str(self.layout.linked.program.threads[self.flow.thread].task))
 
+    def _lifetime(self, op: ops.Lifetime, env: Env) -> None:
+        cells = sorted(self.context.values.addresses(op.address, env))
+        switches = [self.context.values.lifetime(cell) for cell in cells]
+        if cells:
+            self._set(op.dst, self.access.chosen(self.operand(op.address, env), cells, switches, "i64"))
+
     def _step(self, op: ops.Step, env: Env) -> None:
         """The step has begun."""
 
@@ -310,7 +316,7 @@ class Function:
 
 _WRITE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Function._copy, ops.Unary: Function._unary, ops.Binary: Function._binary, ops.Narrow: Function._narrow,
-    ops.Field: Function._field, ops.Element: Function._element, ops.Self: Function._self, ops.Step: Function._step,
+    ops.Field: Function._field, ops.Element: Function._element, ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Step: Function._step,
     ops.Load: Function._load, ops.Store: Function._store, ops.Await: Function._await, ops.Assume: Function._assume,
     ops.Check: Function._check, ops.Choose: Function._choose, ops.Jump: Function._jump, ops.Branch: Function._branch,
     ops.Return: Function._return,

@@ -99,6 +99,7 @@ class Values:
         self.linked = linked
         self._together = together or [frozenset((thread,)) for thread in range(len(linked.codes))]
         self._universe = universe(linked.program)
+        self._lifetimes = linked.program.lifetimes()
         self.cells: list[Set] = [frozenset((cell.initial,)) for cell in linked.program.cells]
         self.flows = [Flow(code, thread, {}) for thread, code in enumerate(linked.codes)]
         self.conditions = [Flow(code, -1, {}) for code in linked.conditions]
@@ -285,6 +286,10 @@ class Values:
             raise Unsupported("an address of which nothing is known")
         return found
 
+    def lifetime(self, address: int) -> int:
+        """The cell that says whether what the cell at `address` belongs to is allocated."""
+        return self._lifetimes.get(address, self.linked.program.permanent)
+
     def _result(self, flow: Flow, op: Op, env: Env) -> Set:
         match op:
             case ops.Copy():
@@ -301,6 +306,8 @@ class Values:
                 return self._element(op, env)
             case ops.Self():
                 return frozenset((self.linked.program.threads[flow.thread].task,))
+            case ops.Lifetime():
+                return frozenset(self.lifetime(address) for address in self.addresses(op.address, env))
             case ops.Load():
                 return self._load(op, env)
             case ops.Choose():

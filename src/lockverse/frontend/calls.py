@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockverse.diagnostics.model import Label
 from lockverse.ir import ops
@@ -238,7 +238,7 @@ def _convert_argument(
 
 
 def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]:
-    """The declared types of a function's parameters; those without an annotation take what they are given."""
+    """The declared types of a function's parameters; those without an annotation, or with Any, take what they are given."""
     found: dict[str, ir.Scalar] = {}
     try:
         annotations = function.__annotations__
@@ -249,7 +249,9 @@ def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]
         if name == "return":
             continue
         try:
-            found[name] = pointer_or_scalar(f.compiler.types.convert(resolve_type(annotation, function.__globals__)))
+            kind = resolve_type(annotation, function.__globals__)
+            if kind is not Any:
+                found[name] = pointer_or_scalar(f.compiler.types.convert(kind))
         except Exception as problem:  # an annotation is the user's own code, and may raise anything
             f.compiler.bad_annotation(function, name, str(problem))
     return found

@@ -13,7 +13,7 @@ from types import FunctionType
 from lockverse import lang
 from lockverse.ir import ops
 from lockverse.ir import types as ir
-from lockverse.ir.program import Function
+from lockverse.ir.program import Function, Pool
 from lockverse.lang.task import task_struct
 
 from . import intrinsics, statements
@@ -47,6 +47,7 @@ class Compiler:
         self.types = TypeTable()
         self.memory = Memory(self.types)
         self.table = StatementTable()
+        self.pools: dict[type, Pool] = {}  # by the struct of the scheme
         self.functions: dict[str, Function] = {}
         self._instances: dict[object, Instance | None] = {}
         self._open: list[FunctionType] = []

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import conditions, expressions
+from . import conditions, expressions, pools
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -276,10 +276,14 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")`, or `not` of it, comes to in a function of the vocabulary; None for any other condition."""
+    """What `feature("name")`, `flags.may_sleep` or `not` of them comes to in a function of the vocabulary; None for any other
+    condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
         return None if inner is None else not inner
+    if f.vocabulary and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        known = f.constants.get(node.value.id)  # `flags.may_sleep`: what a constant argument says
+        return bool(getattr(known.object, node.attr, False)) if isinstance(known, Constant) else None
     if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "feature"):
         return None
     return _message(f, node.args[0], "") in f.compiler.features
@@ -331,6 +335,7 @@ INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
     "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
+    "allocate": pools.allocate, "free": pools.free,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

@@ -107,6 +107,9 @@ class _Assembly:
             task.pid = number
         self.compiler.tasks, self.compiler.task_count = memory.tasks(tasks), len(tasks)
         self._name_objects()
+        self.compiler.pools = {kind: memory.pool(one) for kind, one in self.scene.pools.items()}
+        for value in self.scene.names.values():
+            self._lay_out(value)
         threads = [self._thread(number) for number in range(len(self.scene.cpus))]
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
@@ -115,6 +118,7 @@ class _Assembly:
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
             tuple(one for one in threads if one is not None), tuple(one for one in properties if one is not None),
             tuple(compiler.table.statements), tuple(compiler.table.origins), compiler.tasks, tuple(memory.locks),
+            tuple(compiler.pools.values()), memory.permanent,
         )  # fmt: skip
 
     def _name_objects(self) -> None:
@@ -122,8 +126,6 @@ class _Assembly:
         self.scene.names = self._in_order(self.scene.names)
         memory.name_all(self.scene.names)
         memory.name_all({name: value for name, value in vars(self.file.module).items() if not name.startswith("_")})
-        for value in self.scene.names.values():
-            self._lay_out(value)
 
     def _in_order(self, names: dict[str, object]) -> dict[str, object]:
         """The scheme function's variables in the order the reader meets them: that is how memory is laid out."""

@@ -131,6 +131,16 @@ class Self:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """dst := the address of the cell that says whether the object is allocated to which the cell at `address` belongs;
+    `Program.permanent`, which is always 1, for what belongs to no pool."""
+
+    dst: Reg
+    address: Value
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """An atomic step begins here.
 
@@ -252,6 +262,6 @@ class Return:
     at: int
 
 
-Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self
+Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self | Lifetime
 Terminator: TypeAlias = Jump | Branch | Return
 Op: TypeAlias = Local | Step | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator

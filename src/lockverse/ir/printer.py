@@ -24,6 +24,8 @@ def print_program(program: Program) -> str:
     lines += [f"cell {_quote(c.name)} {print_type(c.type)} {c.initial}" for c in program.cells]
     lines += [f"object {_quote(o.name)} {print_type(o.type)} {o.address}" for o in program.objects]
     lines += [f"tasks {program.tasks}", f"locks {_numbers(program.locks)}"]
+    lines += [f"pool {_quote(p.name)} {p.type} {p.first} {p.size} {p.count} {p.allocated}" for p in program.pools]
+    lines += [f"permanent {program.permanent}"] * bool(program.pools)
     for t in program.threads:
         lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task}")
     for p in program.properties:

@@ -267,3 +267,18 @@ def _scene(program: Program) -> None:
     for thing, address in [*((o.name, o.address) for o in program.objects), *(("a lock", lock) for lock in program.locks)]:
         if not 0 < address < len(program.cells):
             raise MalformedIR(f"{thing} is at {address}, outside memory")
+    _pools(program)
+
+
+def _pools(program: Program) -> None:
+    """Objects and the cells that say whether they are allocated lie in memory, each by itself."""
+    if program.pools and not (0 < program.permanent < len(program.cells) and program.cells[program.permanent].initial == 1):
+        raise MalformedIR("there are pools and no cell that is always 1")
+    taken = {program.permanent}
+    for pool in program.pools:
+        mine = [*range(pool.first, pool.first + pool.count * pool.size), *range(pool.allocated, pool.allocated + pool.count)]
+        if min(mine) <= 0 or max(mine) >= len(program.cells):
+            raise MalformedIR(f"pool {pool.name} is outside memory")
+        if len(set(mine)) < len(mine) or taken & set(mine):
+            raise MalformedIR(f"pool {pool.name} lies over another")
+        taken |= set(mine)

@@ -17,15 +17,16 @@ from .context import might_sleep, preempt_disable, preempt_enable
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .null import NULL
 from .rcu import rcu_read_lock, rcu_read_unlock, synchronize_rcu
-from .scene import always, at_rest, cpu, scheme, sometimes
+from .scene import always, at_rest, cpu, pool, scheme, sometimes
+from .slab import GFP_ATOMIC, GFP_KERNEL, kfree, kmalloc, kzalloc
 from .spinlock import spin_is_locked, spin_lock, spin_trylock, spin_unlock, spinlock_t
 from .structs import struct
 from .task import running, smp_processor_id, task_struct
 from .types import array, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
-    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
-    "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "might_sleep", "preempt_disable", "preempt_enable", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running",
+    "BUG_ON", "Enum", "GFP_ATOMIC", "GFP_KERNEL", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
+    "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "kfree", "kmalloc", "kzalloc", "might_sleep", "pool", "preempt_disable", "preempt_enable", "ptr", "rcu_read_lock", "rcu_read_unlock", "rest", "running",
     "s16", "s32", "s64", "s8", "scheme", "smp_mb", "smp_mb__after_atomic", "smp_mb__before_atomic", "smp_processor_id",
     "smp_rmb", "smp_wmb", "sometimes", "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t", "struct",
     "synchronize_rcu", "task_struct", "u16", "u32", "u64", "u8", "wrapping",

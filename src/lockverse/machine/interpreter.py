@@ -70,6 +70,7 @@ class Interpreter:
         offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
         self._readers = linked.program.readers()
+        self._lifetimes, self._permanent = linked.program.lifetimes(), linked.program.permanent
 
     @property
     def threads(self) -> int:
@@ -228,6 +229,9 @@ class Interpreter:
     def _self(self, run: Run, op: ops.Self) -> None:
         run.registers[op.dst.number] = self.linked.program.threads[run.thread].task
 
+    def _lifetime(self, run: Run, op: ops.Lifetime) -> None:
+        run.registers[op.dst.number] = self._lifetimes.get(run.value(op.address), self._permanent)
+
     def _step(self, run: Run, op: ops.Step) -> None:
         """The step has begun."""
 
@@ -247,7 +251,19 @@ class Interpreter:
 
     def _check(self, run: Run, op: ops.Check) -> None:
         if not run.value(op.condition):
+            if op.reason is Reason.USE_AFTER_FREE:
+                raise self._used_after_free(run, op)
             raise _stop(op, op.reason, op.message, _REMARKS.get(op.reason, str(op.reason).upper().replace("-", " ")))
+
+    def _used_after_free(self, run: Run, op: ops.Check) -> _Stop:
+        """The access that comes next says which cell it is."""
+        access = next(one for one in run.code.ops[run.pc :] if isinstance(one, ops.Load | ops.Store))
+        address = run.value(access.address)
+        holder = self.names.pooled(address)
+        cell = self.names.cell(address)
+        name = cell.rpartition(".")[0] if self.names.is_hidden(address) else cell
+        done = "read" if isinstance(access, ops.Load) else "written"
+        return _stop(op, op.reason, f"use after free: {name} is {done}, and {holder} is free", f"USE AFTER FREE {name}")
 
     def _choose(self, run: Run, op: ops.Choose) -> None:
         run.choices = op.high - op.low + 1
@@ -299,7 +315,7 @@ _REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
 _EXECUTE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Interpreter._copy, ops.Unary: Interpreter._unary, ops.Binary: Interpreter._binary,
     ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Element: Interpreter._element,
-    ops.Self: Interpreter._self, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
+    ops.Self: Interpreter._self, ops.Lifetime: Interpreter._lifetime, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
     ops.Await: Interpreter._await, ops.Assume: Interpreter._assume, ops.Check: Interpreter._check,
     ops.Choose: Interpreter._choose, ops.Jump: Interpreter._jump, ops.Branch: Interpreter._branch,
     ops.Return: Interpreter._return,

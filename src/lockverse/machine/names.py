@@ -19,7 +19,9 @@ class Names:
         for one in program.objects:
             self._enter(one.name, one.type, one.address)
         self.locks = {address: program.cells[address].name.rpartition(".")[0] for address in program.locks}
-        self._hidden = self._hidden_cells()
+        self._lifetimes = program.lifetimes()
+        self.switches = frozenset((*self._lifetimes.values(), program.permanent) if program.pools else ())
+        self._hidden = self._hidden_cells() | self.switches
 
     def _enter(self, name: str, kind: Type, address: int) -> None:
         self._objects.setdefault((address, kind), name)
@@ -51,8 +53,15 @@ class Names:
         """The name of a cell."""
         return self._program.cells[address].name
 
+    def pooled(self, address: int) -> str:
+        """The name of the pool's object that a cell belongs to."""
+        switch = self._lifetimes[address]
+        first = next(cell for cell, allocated in self._lifetimes.items() if allocated == switch)
+        return self._first[first]
+
     def is_hidden(self, address: int) -> bool:
-        """Whether a cell is inside a lock or a task: readers know those by what the primitives do."""
+        """Whether a cell is inside a lock or a task, or says whether something is allocated: readers know those by what the
+        primitives do."""
         return address in self._hidden
 
     def object(self, address: int, kind: StructRef | Array | None = None) -> str:

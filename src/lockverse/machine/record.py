@@ -70,7 +70,8 @@ class _Notes:
         if isinstance(op, Step):
             self.kind, self.stack = op.kind, self.stack_of(op.at)
         elif isinstance(op, ops.Load):
-            self._access(run.value(op.address), "read", op.type, None, run)
+            if run.value(op.address) not in self.names.switches:  # whether something is allocated is not what a step looks at
+                self._access(run.value(op.address), "read", op.type, None, run)
         elif isinstance(op, ops.Choose):
             self.picked = self.names.value(op.low + run.choice, run.code.registers[op.dst.number].type)
         elif isinstance(op, ops.Store):

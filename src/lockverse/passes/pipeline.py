@@ -1,6 +1,6 @@
 """The order of the passes, and what comes out: what the machines run.
 
-Inlining, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
+Inlining, checks of lifetimes, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
 Leaves out reductions that need more than one thread's code.
 """
 
@@ -14,6 +14,7 @@ from lockverse.ir.verifier import verify_code, verify_program
 from .inline import Inlined, Origins, inline
 from .keep import keep
 from .layout import lay_out
+from .lifetimes import check_lifetimes
 from .rest import mark_rest
 
 STAGES: Final = ("frontend", "inline", "keep")  # what `dump --after` can show: before the passes, half way, at the end
@@ -27,7 +28,7 @@ def link(program: Program, *, verify: bool = True) -> Linked:
     origins = Origins(program.origins)
     codes: dict[str, Code] = {}
     for name in _roots(program):
-        codes[name] = _code(inline(program.functions, name, origins), origins)
+        codes[name] = _code(_inlined(program, name, origins), origins)
         if verify:
             verify_code(codes[name], program, len(origins.all))
     threads = tuple(codes[thread.function] for thread in program.threads)
@@ -38,7 +39,12 @@ def link(program: Program, *, verify: bool = True) -> Linked:
 def inlined(program: Program) -> tuple[Inlined, ...]:
     """Each thread's and property's function as it is between inlining and layout, for a reader."""
     origins = Origins(program.origins)
-    return tuple(inline(program.functions, name, origins) for name in _roots(program))
+    return tuple(_inlined(program, name, origins) for name in _roots(program))
+
+
+def _inlined(program: Program, name: str, origins: Origins) -> Inlined:
+    function = inline(program.functions, name, origins)
+    return function if program.functions[name].observer else check_lifetimes(function, program)
 
 
 def _roots(program: Program) -> list[str]:
