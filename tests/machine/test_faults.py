@@ -89,23 +89,30 @@ def test_deadlock(tmp_path: Path) -> None:
 
 
 def test_waiting_for_readers_is_a_deadlock_when_they_wait_too(tmp_path: Path) -> None:
+    """CPU0, a reader, and CPU2 wait for each other's lock; CPU1 waits for the reader."""
     body = """
         def reader(x):
             rcu_read_lock()
-            spin_lock(x.lock)
-            spin_unlock(x.lock)
+            with x.other:
+                with x.lock:
+                    pass
             rcu_read_unlock()
 
 
         def updater(x):
-            spin_lock(x.lock)
             synchronize_rcu()
-            spin_unlock(x.lock)
+
+
+        def crossed(x):
+            with x.lock:
+                with x.other:
+                    pass
     """
-    outcome = checked(tmp_path, body, "x = node()\ncpu(reader, x)\ncpu(updater, x)")
+    outcome = checked(tmp_path, body, "x = node()\ncpu(reader, x)\ncpu(updater, x)\ncpu(crossed, x)")
     assert outcome.reason == "deadlock"
     assert outcome.trace is not None
-    assert [(one.object, one.holder) for one in outcome.trace.failure.blocked] == [("x.lock", 1), ("the RCU readers", 0)]
+    stuck = [(one.object, one.holder) for one in outcome.trace.failure.blocked]
+    assert stuck == [("x.lock", 2), ("the RCU readers", 0), ("x.other", 0)]
 
 
 def test_synchronize_rcu_waits_for_open_sections_only(tmp_path: Path) -> None:

@@ -367,8 +367,15 @@ class ThreadFunction(Function):
         self.out.store(str(following.high - following.low + 1 if isinstance(following, ops.Choose) else 1), "%choices")
         step = self.code.ops[pc]
         assert isinstance(step, ops.Step)
-        self.out.store(str(int(step.rest)), "%resting")
+        self.out.store(self._resting() if step.rest else "0", "%resting")
         self.out.jump(f"op{pc}")
+
+    def _resting(self) -> str:
+        """1 before a step marked `rest`, unless something is pending."""
+        pending = self.layout.linked.program.threads[self.flow.thread].pending
+        if not pending:
+            return "1"
+        return self.out.cast("zext", self.out.compare("eq", self.access.read_at("0", [pending]), "0"), "i1", "i64")
 
     def _arrive(self, pc: int) -> None:
         """The step is over: pack what is kept."""

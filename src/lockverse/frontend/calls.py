@@ -18,7 +18,7 @@ from lockverse.lang import scene
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import IntegerType
 
-from . import expressions, intrinsics
+from . import callbacks, expressions, intrinsics
 from .lowering import PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
@@ -53,7 +53,7 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return intrinsics.on_place(f, place, node)
     name = getattr(target, "__lockverse_intrinsic__", None)
     if name is not None:
-        return intrinsics.INTRINSICS[name](f, node)
+        return (intrinsics.INTRINSICS.get(name) or callbacks.INTRINSICS[name])(f, node)
     if target is len:
         return intrinsics.length(f, node)
     if isinstance(target, FunctionType) and target.__module__ == scene.__name__:
@@ -118,9 +118,9 @@ def call_function(f: Lowering, function: FunctionType, node: ast.Call) -> Result
     return emit_call(f, function, arguments, node)
 
 
-def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument], node: ast.AST) -> Result:
-    """Call `function` with arguments that are evaluated already."""
-    mode = PRIMITIVE if f.mode == STEPS and hasattr(function, "__lockverse_step__") else f.mode
+def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument], node: ast.AST, mode: str = "") -> Result:
+    """Call `function` with arguments that are evaluated already; `mode` if it is not to run as its caller does."""
+    mode = mode or (PRIMITIVE if f.mode == STEPS and hasattr(function, "__lockverse_step__") else f.mode)
     values = _convert_arguments(f, function, arguments)
     if values is None:
         return NOTHING

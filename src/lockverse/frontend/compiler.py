@@ -17,6 +17,7 @@ from lockverse.ir.program import Function, Pool
 from lockverse.lang.task import task_struct
 
 from . import intrinsics, statements
+from .callbacks import Callbacks
 from .lowering import OBSERVER, PRIMITIVE, Lowering, Variable
 from .memory import Memory
 from .report import Reporter, place_of
@@ -41,8 +42,10 @@ class Instance:
 class Compiler:
     """All that is shared while one scheme is compiled."""
 
-    def __init__(self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset()) -> None:
+    def __init__(self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset(), contexts: int = 0) -> None:
         self.reporter, self.sources = reporter, sources
+        self.contexts = contexts  # that run callbacks of RCU, one an rcu_head
+        self.callbacks = Callbacks()
         self.features, self.wanted = features, set[str]()  # of the vocabulary: lang/features.py
         self.types = TypeTable()
         self.memory = Memory(self.types)

@@ -316,7 +316,7 @@ def _same(f: Lowering, node: ast.Call) -> Result:
 
 
 def _only_in_loop(f: Lowering, node: ast.Call) -> Result:
-    return f.error("K104", node, "all_tasks() stands only in a for loop", "here", help="for task in all_tasks(): ...")
+    return f.error("K104", node, f"{f.text(node)} stands only in a for loop", "here", help=f"for task in {f.text(node)}: ...")
 
 
 def length(f: Lowering, node: ast.Call) -> Result:
@@ -336,6 +336,7 @@ INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
     "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "allocate": pools.allocate, "free": pools.free,
+    "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

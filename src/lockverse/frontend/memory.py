@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from lockverse.ir import types as ir
 from lockverse.ir.program import Cell, Object, Pool
@@ -27,6 +28,7 @@ class Memory:
         self.cells: list[Cell] = [Cell("NULL", ir.Bool(), 0)]
         self.objects: list[Object] = []
         self.locks: list[int] = []
+        self.heads: list[int] = []  # the rcu_heads
         self.constants: set[int] = set()  # cells of pooled objects that stay what they are when the object is freed
         self.permanent = 0
         self._addresses: dict[int, int] = {}
@@ -99,6 +101,9 @@ class Memory:
     def _lay_out_struct(self, name: str, struct: ir.Struct, value: object) -> None:
         if struct.kind == "lock":
             self.locks.append(len(self.cells))
+        elif struct.kind == "rcu_head":
+            self.heads.append(len(self.cells))
+            self.constants.add(len(self.cells))
         self._enter(value)
         for field in struct.fields:
             # An atomic's only field is the vocabulary's own: readers know the atomic itself.
@@ -125,6 +130,10 @@ class Memory:
                 first = self._scalar(self._values[done], cell.name)
                 self.cells[done] = Cell(cell.name, cell.type, first)
             done += 1
+
+    def set(self, address: int, value: int) -> None:
+        """Give a cell its first value."""
+        self.cells[address] = replace(self.cells[address], initial=value)
 
     def _scalar(self, value: object, name: str) -> int:
         if is_object(value):

@@ -28,7 +28,7 @@ def allocate(f: Lowering, node: ast.Call) -> Result:
         return f.error("K301", node, "kmalloc() takes a struct", describe(kind), help="n = kmalloc(node)")
     pool = f.compiler.pools.get(kind.object)  # type: ignore[call-overload]
     if pool is None:
-        return _no_pool(f, type_name(kind.object), node)
+        return no_pool(f, type_name(kind.object), node)
     result, after = f.temp(ir.Ptr(pool.type)), f.build.block()
     for address, allocated in pool.objects().items():
         take, following = f.build.block(), f.build.block()
@@ -47,7 +47,13 @@ def allocate(f: Lowering, node: ast.Call) -> Result:
     return Typed(result, ir.Ptr(pool.type))
 
 
-def _no_pool(f: Lowering, name: str, node: ast.AST) -> Typed:
+def of_struct(f: Lowering, name: str) -> Pool | None:
+    """The pool of a struct, if there is one."""
+    return next((one for one in f.compiler.pools.values() if one.type.name == name), None)
+
+
+def no_pool(f: Lowering, name: str, node: ast.AST) -> Typed:
+    """Report a struct that has none."""
     return f.error("K312", node, f"there is no pool of {name}", "none is declared",
                    help=f"in the scheme, say how many there are at most: `pool({name}, 3)`")  # fmt: skip
 
@@ -59,9 +65,9 @@ def free(f: Lowering, node: ast.Call) -> Result:
         return Typed(ops.Imm(0), VOID)
     if not isinstance(value.type, ir.Ptr) or not isinstance(value.type.target, ir.StructRef):
         return f.error("K301", node, "kfree() takes an object that kmalloc() gave", describe(value))
-    pool = next((one for one in f.compiler.pools.values() if one.type == value.type.target), None)
+    pool = of_struct(f, value.type.target.name)
     if pool is None:
-        return _no_pool(f, value.type.target.name, node)
+        return no_pool(f, value.type.target.name, node)
     give_back(f, value, pool, node)
     return Typed(ops.Imm(0), VOID)
 

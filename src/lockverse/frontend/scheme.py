@@ -14,7 +14,7 @@ from types import FunctionType, ModuleType
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.ir import types as ir
 from lockverse.ir.ops import Imm
-from lockverse.ir.program import Program, Property, Thread
+from lockverse.ir.program import NO_CPU, Program, Property, Thread
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.errors import SchemeError
@@ -22,6 +22,7 @@ from lockverse.lang.scene import PropertyDeclaration, Scene
 from lockverse.lang.structs import is_object
 from lockverse.lang.task import task_struct
 
+from .callbacks import context
 from .calls import parameter_types
 from .compiler import Compiler
 from .load import guarded
@@ -57,15 +58,16 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features = Sources(file.path, file.shown), frozenset[str]()
+    sources, features, contexts = Sources(file.path, file.shown), frozenset[str](), 0
     try:
         while True:
-            compiler = Compiler(Reporter(), sources, features)
+            compiler = Compiler(Reporter(), sources, features, contexts)
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
-            if compiler.wanted <= features:
+            needed = len(compiler.memory.heads) if compiler.callbacks.known else 0
+            if compiler.wanted <= features and needed == contexts:
                 return program
-            features |= compiler.wanted
+            features, contexts = features | compiler.wanted, needed
     except RecursionError:
         raise Rejected((_too_deep(file),)) from None
     finally:
@@ -103,6 +105,7 @@ class _Assembly:
         """The whole program. What is wrong goes to the compiler's reporter."""
         memory = self.compiler.memory
         tasks = [getattr(cpu, "task", None) or task_struct() for cpu in self.scene.cpus]
+        tasks += [task_struct() for _ in range(self.compiler.contexts)]
         for number, task in enumerate(tasks):
             task.pid = number
         self.compiler.tasks, self.compiler.task_count = memory.tasks(tasks), len(tasks)
@@ -113,10 +116,11 @@ class _Assembly:
         threads = [self._thread(number) for number in range(len(self.scene.cpus))]
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
+        contexts = self._contexts() if self.compiler.contexts else []
         compiler = self.compiler
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
-            tuple(one for one in threads if one is not None), tuple(one for one in properties if one is not None),
+            (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),
             tuple(compiler.table.statements), tuple(compiler.table.origins), compiler.tasks, tuple(memory.locks),
             tuple(compiler.pools.values()), memory.permanent,
         )  # fmt: skip
@@ -219,6 +223,21 @@ class _Assembly:
 
     def _bad(self, place: Place, headline: str, label: str, help: str = "", code: str = "K008") -> None:
         self.compiler.reporter.add(code, place, headline, label, help=help)
+
+    def _contexts(self) -> list[Thread]:
+        """What runs the callbacks of RCU: a thread for each rcu_head."""
+        compiler, memory = self.compiler, self.compiler.memory
+        function = context(compiler)
+        memory.finish()  # what the callbacks name
+        pending = compiler.types.structs[compiler.task_pointer.target.name].field("rcu_callback")  # type: ignore[union-attr]
+        assert pending is not None
+        found = []
+        for number, head in enumerate(memory.heads[: compiler.contexts], len(self.scene.cpus)):
+            task = compiler.tasks + number * compiler.task_size
+            memory.set(head, task)
+            title = f"rcu {memory.cells[head].name.rsplit('.', 2)[0]}"
+            found.append(Thread(NO_CPU, function, title, (head,), task, task + pending.offset))
+        return found
 
     # Properties
 

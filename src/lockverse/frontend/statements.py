@@ -261,7 +261,7 @@ def _count(
     f.jump(head, node)
     f.build.enter(head)
     f.emit(ops.Binary(more, "lt" if step > 0 else "gt", counter, stop, ir.S64, f.at(node)))
-    f.emit(ops.Branch(more, inside, leave, f.at(node), True, False))
+    f.emit(ops.Branch(more, inside, leave, f.at(node), *(conditions.UNDECIDED if f.vocabulary else conditions.DECIDES)))
     f.build.enter(again)
     f.emit(ops.Binary(counter, "add", counter, ops.Imm(step), ir.S64, f.at(node)))
     f.jump(head, node)
@@ -273,9 +273,10 @@ def _count(
 
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
-    if isinstance(node.iter, ast.Call) and _names_all_tasks(f, node.iter):
-        array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)
-        base: ops.Value = ops.Imm(f.compiler.tasks)
+    tasks = _tasks(f, node.iter) if isinstance(node.iter, ast.Call) else None
+    if tasks is not None:
+        array = ir.Array(f.compiler.task_pointer.target, len(tasks))
+        base: ops.Value = ops.Imm(f.compiler.tasks + tasks.start * f.compiler.task_size)
     else:
         value = expressions.lower(f, node.iter)
         if isinstance(value, Typed) and isinstance(value.type, Unknown):
@@ -291,11 +292,14 @@ def _for_each(f: Lowering, node: ast.For) -> None:
     _count(f, node, ops.Imm(0), ops.Imm(array.length), 1, item)
 
 
-def _names_all_tasks(f: Lowering, node: ast.Call) -> bool:
+def _tasks(f: Lowering, node: ast.Call) -> range | None:
+    """The numbers of the tasks that `all_tasks()` or `callback_contexts()` names; None for any other call."""
     if not isinstance(node.func, ast.Name) or node.func.id in f.variables:
-        return False
+        return None
     target = f.lookup(node.func)
-    return isinstance(target, Constant) and getattr(target.object, "__lockverse_intrinsic__", "") == "all_tasks"
+    named = getattr(target.object, "__lockverse_intrinsic__", "") if isinstance(target, Constant) else ""
+    whole = range(f.compiler.task_count)
+    return {"all_tasks": whole, "callback_contexts": whole[len(whole) - f.compiler.contexts :]}.get(named)
 
 
 def _break(f: Lowering, node: ast.stmt) -> None:

@@ -290,7 +290,7 @@ _READERS: dict[str, Callable[[_Parser, _Line], Any]] = {
     "locks": _read(lambda s: s.listed(s.number_)),
     "pool": _read(lambda s: Pool(s.text(), StructRef(s.word()), s.number_(), s.number_(), s.number_(), s.number_())),
     "permanent": _read(lambda s: s.number_()),
-    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_())),
+    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.number_())),
     "property": _read(lambda s: Property(s.text(), s.text(), s.text(), s.number_())),
     "statement": _read(
         lambda s: Statement(

@@ -27,7 +27,7 @@ def print_program(program: Program) -> str:
     lines += [f"pool {_quote(p.name)} {p.type} {p.first} {p.size} {p.count} {p.allocated}" for p in program.pools]
     lines += [f"permanent {program.permanent}"] * bool(program.pools)
     for t in program.threads:
-        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task}")
+        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.pending}")
     for p in program.properties:
         lines.append(f"property {_quote(p.kind)} {_quote(p.message)} {_quote(p.function)} {p.origin}")
     lines += [_statement(statement) for statement in program.statements]

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from .ops import Op
 from .source import Origin, Statement
 from .types import Scalar, Struct, StructRef, Type
+
+NO_CPU: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,15 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """What a CPU runs: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
-    address."""
+    address. `cpu` is NO_CPU for a context of the vocabulary's own. `pending`, if it is not 0, is a cell that says what is still
+    to be done: the thread is at rest only while that is 0."""
 
     cpu: int
     function: str
     title: str
     arguments: tuple[int, ...]
     task: int
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)

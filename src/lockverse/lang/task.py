@@ -18,7 +18,9 @@ from .types import u8, u64
 @struct(kind="task", opaque=True)
 class task_struct:
     """A task: its number, how deep it is in RCU read sections, whose sections its grace period waits for (a bit each), and
-    how deep it is in what may not be preempted (preempt_count), run softirqs (softirq_count) or be interrupted."""
+    how deep it is in what may not be preempted (preempt_count), run softirqs (softirq_count) or be interrupted. Of one that
+    runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the tasks whose callbacks it waits for,
+    and of these the ones that must end one more first."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
@@ -26,6 +28,9 @@ class task_struct:
     preempt_count: u8  # type: ignore[valid-type]
     softirq_count: u8  # type: ignore[valid-type]
     irqs_disabled: bool
+    rcu_callback: u8  # type: ignore[valid-type]
+    rcu_barrier: u64  # type: ignore[valid-type]
+    rcu_barrier_later: u64  # type: ignore[valid-type]
 
 
 class _Running:

@@ -116,8 +116,8 @@ class Interpreter:
         pc = state[1][thread][0]
         if pc == FINISHED:
             return True
-        step = self.linked.codes[thread].ops[pc]
-        return isinstance(step, ops.Step) and step.rest
+        step, pending = self.linked.codes[thread].ops[pc], self.linked.program.threads[thread].pending
+        return isinstance(step, ops.Step) and step.rest and not (pending and state[0][pending])
 
     def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""

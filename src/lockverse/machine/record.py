@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from lockverse.ir import ops
 from lockverse.ir.ops import Op, Step
-from lockverse.ir.program import Linked
+from lockverse.ir.program import NO_CPU, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
 from lockverse.ir.types import Int, Scalar
@@ -23,7 +23,7 @@ from .interpreter import Interpreter, MachineState, Run
 from .names import Names
 
 _TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
-_RCU_WAIT = "synchronize_rcu"
+_RCU_WAITS = ("synchronize_rcu", "rcu_do_batch")
 MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
 
 
@@ -286,8 +286,9 @@ class _Recorder:
         for thread in range(self.machine.threads):
             if not self.machine.finished(state, thread):
                 fits &= isinstance(self.machine.step(state, thread, 0), protocol.Blocked)
-                stuck.append(self._blocked(state, thread))
-        message = "; ".join(_waits(one) for one in stuck)
+                if not (self.linked.program.threads[thread].cpu == NO_CPU and self.machine.at_rest(state, thread)):
+                    stuck.append(self._blocked(state, thread))
+        message = "; ".join(_waits(one, self.names) for one in stuck)
         return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
 
     def _blocked(self, state: MachineState, thread: int) -> Blocked:
@@ -300,7 +301,7 @@ class _Recorder:
         holder = None
         if target in self.names.locks:
             holder = self.names.thread_of(state[0][target])
-        elif step.kind.startswith(_RCU_WAIT):
+        elif step.kind.startswith(_RCU_WAITS):
             name, holder = "the RCU readers", self._reader(state, thread)
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
 
@@ -316,7 +317,7 @@ class _Recorder:
         first = len(self.events)
         after, failure = self._moves(state, ending.loop, first)
         threads = sorted({thread for thread, _ in ending.loop})
-        who = " and ".join(f"CPU{thread}" for thread in threads)
+        who = " and ".join(self.names.thread(thread) for thread in threads)
         message = f"{who} can go on for ever, and nothing comes of it"
         fits = after == state and failure is None and bool(ending.loop)
         return Failure(Reason.ENDLESS_SPINNING, message, "SPINS FOR EVER", None, (), loop=first), fits
@@ -350,6 +351,6 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     return (*before, *after)
 
 
-def _waits(one: Blocked) -> str:
-    held = "" if one.holder is None else f", held by CPU{one.holder}" if one.holder != one.thread else ", which it holds itself"
-    return f"CPU{one.thread} waits for {one.object or one.kind}{held}"
+def _waits(one: Blocked, names: Names) -> str:
+    held = "" if one.holder is None else f", held by {names.thread(one.holder)}" if one.holder != one.thread else ", which it holds itself"
+    return f"{names.thread(one.thread)} waits for {one.object or one.kind}{held}"

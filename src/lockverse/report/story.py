@@ -10,7 +10,7 @@ Leaves out the layout on a page: text.py.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lockverse.trace.model import Access, Column, Reason, Trace
 
@@ -24,7 +24,8 @@ LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown th
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A diagram's contents. `closing` stands below it, over all columns."""
+    """A diagram's contents: a column for each CPU and each context that did something. `closing` stands below it, over all
+    columns."""
 
     columns: tuple[Column, ...]
     initial: tuple[tuple[str, str], ...]
@@ -43,7 +44,9 @@ def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
         teller.show(moment)
     lines = folded(teller.lines) if fold else teller.lines
     closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
-    return Story(trace.columns, trace.initial, tuple(lines), closing)
+    shown = [number for number, column in enumerate(trace.columns) if column.cpu >= 0 or any(line.column == number for line in lines)]
+    lines = [line if line.column is None else replace(line, column=shown.index(line.column)) for line in lines]
+    return Story(tuple(trace.columns[number] for number in shown), trace.initial, tuple(lines), closing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ class _Teller:
     def _waits(self, moment: Moment) -> str:
         one = moment.waits
         assert one is not None
-        held = "" if one.holder is None else f", held by CPU{self.trace.columns[one.holder].cpu}"
+        held = "" if one.holder is None else f", held by {self.trace.columns[one.holder].name}"
         return f"WAITS FOR {one.object or one.kind}{held}"
 
     def _is_private(self, moment: Moment) -> bool:

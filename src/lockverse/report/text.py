@@ -76,9 +76,9 @@ class _Page:
         """The columns' headers."""
         names = [column.title for column in self.story.columns]
         if not self.by_function:
-            return [f"CPU{column.cpu}" for column in self.story.columns]
+            return [column.name for column in self.story.columns]
         return [
-            f"{column.title}:" if names.count(column.title) == 1 else f"{column.title} (CPU{column.cpu}):"
+            f"{column.title}:" if names.count(column.title) == 1 else f"{column.title} ({column.name}):"
             for column in self.story.columns
         ]
 

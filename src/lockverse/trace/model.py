@@ -57,11 +57,16 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Column:
     """A thread for a reader: the function it runs, its CPU, and where it stands in the end, as in Visit; empty if it
-    has finished."""
+    has finished. `cpu` is negative for a context of the vocabulary's own, such as one that runs RCU's callbacks."""
 
     title: str
     cpu: int
     at: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called where its function does not matter."""
+        return f"CPU{self.cpu}" if self.cpu >= 0 else self.title
 
 
 @dataclass(frozen=True, slots=True)
