@@ -22,6 +22,7 @@ from .access import Access
 from .arithmetic import Arithmetic
 from .layout import FINISHED, Layout, Place
 from .plan import FREE, Need, Plan
+from .references import referred
 from .text import Tables, Writer, literal
 from .values import ANY, Env, Flow, Values, value_of
 
@@ -176,6 +177,10 @@ class Function:
         if cells:
             self._set(op.dst, self.access.chosen(self.operand(op.address, env), cells, switches, "i64"))
 
+    def _referred(self, op: ops.Held, env: Env) -> None:
+        found = referred(self.out, self.access, self.layout, self.operand(op.base, env), op.size)
+        self._set(op.dst, self.out.cast("zext", found, "i1", "i64"))
+
     def _step(self, op: ops.Step, env: Env) -> None:
         """The step has begun."""
 
@@ -316,7 +321,7 @@ class Function:
 
 _WRITE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Function._copy, ops.Unary: Function._unary, ops.Binary: Function._binary, ops.Narrow: Function._narrow,
-    ops.Field: Function._field, ops.Element: Function._element, ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Step: Function._step,
+    ops.Field: Function._field, ops.Element: Function._element, ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Held: Function._referred, ops.Step: Function._step,
     ops.Load: Function._load, ops.Store: Function._store, ops.Await: Function._await, ops.Assume: Function._assume,
     ops.Check: Function._check, ops.Choose: Function._choose, ops.Jump: Function._jump, ops.Branch: Function._branch,
     ops.Return: Function._return,

@@ -20,7 +20,7 @@ from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.program import Linked
-from lockverse.ir.reason import Reason
+from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.passes.progress import repeating
 
 from .access import Access
@@ -168,13 +168,13 @@ def _check(layout: Layout, linked: Linked, tables: Tables) -> str:
     out.add("%found = alloca i64")
     out.store("0", "%found")
     for number, kind in enumerate(kinds):
-        if kind is not Reason.AT_REST:
+        if kind not in LOOKED_AT_REST:
             _look(out, number, kinds[:number].count(Reason.SOMETIMES) + 1 if kind is Reason.SOMETIMES else 0)
-    if Reason.AT_REST in kinds:
+    if LOOKED_AT_REST.intersection(kinds):
         out.branch(_at_rest(out, layout, tables), "rest", "end")
         out.label("rest")
         for number, kind in enumerate(kinds):
-            if kind is Reason.AT_REST:
+            if kind in LOOKED_AT_REST:
                 _look(out, number, 0)
         out.jump("end")
     else:

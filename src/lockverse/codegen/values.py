@@ -310,6 +310,8 @@ class Values:
                 return frozenset(self.lifetime(address) for address in self.addresses(op.address, env))
             case ops.Load():
                 return self._load(op, env)
+            case ops.Held():
+                return BOOL
             case ops.Choose():
                 return frozenset(range(op.low, op.high + 1)) if op.high - op.low < LIMIT else ANY
             case _:

@@ -25,6 +25,7 @@ from lockverse.lang.task import task_struct
 from .callbacks import context
 from .calls import parameter_types
 from .compiler import Compiler
+from .leaks import leak_property
 from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
@@ -118,6 +119,8 @@ class _Assembly:
         memory.finish()
         contexts = self._contexts() if self.compiler.contexts else []
         compiler = self.compiler
+        if compiler.pools:
+            properties.append(leak_property(compiler))
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
             (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),

@@ -146,7 +146,8 @@ class Step:
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
     address of the object it is about (the cell loaded, the lock taken), or None. `takes` is "exclusive" or "shared" if it waits
-    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest.
+    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest. `holds` are
+    the registers by which it then refers to objects of pools.
     """
 
     kind: str
@@ -155,6 +156,18 @@ class Step:
     at: int
     takes: str = ""
     rest: bool = False
+    holds: tuple[Reg, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """dst := whether a CPU that is at rest refers, by `Step.holds`, to one of the `size` cells from `base` on. In properties
+    that are looked at when all are at rest."""
+
+    dst: Reg
+    base: Value
+    size: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,4 +277,4 @@ class Return:
 
 Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self | Lifetime
 Terminator: TypeAlias = Jump | Branch | Return
-Op: TypeAlias = Local | Step | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator
+Op: TypeAlias = Local | Step | Held | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator

@@ -56,6 +56,7 @@ def print_code(code: Code) -> str:
     for pc, op in enumerate(code.ops):
         kept = "" if not isinstance(op, ops.Step) else "  ; keeps " + (", ".join(f"%{n}" for n in code.keep[pc]) or "nothing")
         at_rest = ", at rest here" if isinstance(op, ops.Step) and op.rest else ""
+        at_rest += f", refers to objects by {_results(op.holds)}" if isinstance(op, ops.Step) and op.holds else ""
         lines.append(f"{pc:5} {print_op(op)}{kept}{at_rest}")
     return "\n".join([*lines, ""])
 

@@ -103,7 +103,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """What must hold. `kind` is Reason.ALWAYS, AT_REST or SOMETIMES as a string; `function` takes nothing and gives a
+    """What must hold. `kind` is Reason.ALWAYS, AT_REST, LEAK or SOMETIMES as a string; `function` takes nothing and gives a
     bool. `origin` points at it in the scheme."""
 
     kind: str

@@ -113,6 +113,8 @@ class _Checker:
             raise self.fail(f"there is no origin {op.at}")
         if self.function.observer and isinstance(op, ops.Step | ops.Rest | ops.Store | ops.Await | ops.Assume | ops.Choose):
             raise self.fail(f"an observer has no {type(op).__name__}")
+        if isinstance(op, ops.Held) and not self.function.observer:
+            raise self.fail("only an observer asks what threads refer to")
         self._names(op)
         self._types(op)
         if isinstance(op, ops.Call):
@@ -129,6 +131,8 @@ class _Checker:
             raise self.fail(f"there is no order {op.order}")
         if isinstance(op, ops.Step) and op.rest:
             raise self.fail("a step is marked before the calls are inlined")
+        if isinstance(op, ops.Step) and op.holds:
+            raise self.fail("what a step's thread refers to is noted in linked code")
         if isinstance(op, ops.Choose) and op.low > op.high:
             raise self.fail("nothing to choose from")
 

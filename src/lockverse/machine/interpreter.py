@@ -9,7 +9,7 @@ Leaves out speed, and any order of accesses but the program's own: memory is seq
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -17,7 +17,7 @@ from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Op, Reg, Value
-from lockverse.ir.program import Code, Linked
+from lockverse.ir.program import NO_CPU, Code, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.types import Int
 
@@ -52,6 +52,7 @@ class Run:
     choice: int = 0
     choices: int = 1
     seen: int = field(default=0)
+    threads: tuple[ThreadState, ...] = ()  # for a property
 
     def value(self, value: Value) -> int:
         """What an operand is now."""
@@ -122,7 +123,7 @@ class Interpreter:
     def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""
         code = self.linked.conditions[condition]
-        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]))
+        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]), threads=state[1])
         outcome = self._go(run, watch)
         if outcome is None:
             return bool(run.seen)
@@ -232,6 +233,17 @@ class Interpreter:
     def _lifetime(self, run: Run, op: ops.Lifetime) -> None:
         run.registers[op.dst.number] = self._lifetimes.get(run.value(op.address), self._permanent)
 
+    def _held(self, run: Run, op: ops.Held) -> None:
+        base = run.value(op.base)
+        held = (value for thread, standing in enumerate(run.threads) for value in self._references(thread, standing))
+        run.registers[op.dst.number] = int(any(base <= value < base + op.size for value in held))
+
+    def _references(self, thread: int, standing: ThreadState) -> Iterator[int]:
+        pc, registers = standing
+        step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
+        if isinstance(step, ops.Step) and self.linked.program.threads[thread].cpu != NO_CPU:
+            yield from (registers[register.number] for register in step.holds)
+
     def _step(self, run: Run, op: ops.Step) -> None:
         """The step has begun."""
 
@@ -315,7 +327,7 @@ _REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
 _EXECUTE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Interpreter._copy, ops.Unary: Interpreter._unary, ops.Binary: Interpreter._binary,
     ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Element: Interpreter._element,
-    ops.Self: Interpreter._self, ops.Lifetime: Interpreter._lifetime, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
+    ops.Self: Interpreter._self, ops.Lifetime: Interpreter._lifetime, ops.Held: Interpreter._held, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
     ops.Await: Interpreter._await, ops.Assume: Interpreter._assume, ops.Check: Interpreter._check,
     ops.Choose: Interpreter._choose, ops.Jump: Interpreter._jump, ops.Branch: Interpreter._branch,
     ops.Return: Interpreter._return,

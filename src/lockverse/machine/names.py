@@ -55,9 +55,11 @@ class Names:
 
     def pooled(self, address: int) -> str:
         """The name of the pool's object that a cell belongs to."""
-        switch = self._lifetimes[address]
-        first = next(cell for cell, allocated in self._lifetimes.items() if allocated == switch)
-        return self._first[first]
+        return self.pooled_by(self._lifetimes[address])
+
+    def pooled_by(self, switch: int) -> str:
+        """The name of the pool's object of which a cell says whether it is allocated."""
+        return self._first[next(cell for cell, allocated in self._lifetimes.items() if allocated == switch)]
 
     def is_hidden(self, address: int) -> bool:
         """Whether a cell is inside a lock or a task, or says whether something is allocated: readers know those by what the

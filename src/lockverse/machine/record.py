@@ -174,8 +174,9 @@ class _Recorder:
             if isinstance(op, ops.Load):
                 self.touched.add(run.value(op.address))
 
-        for condition in range(len(self.linked.conditions)):
-            self.machine.evaluate(initial, condition, watch)
+        for condition, one in enumerate(self.linked.program.properties):
+            if one.kind != Reason.LEAK:  # which looks at all pointers there are
+                self.machine.evaluate(initial, condition, watch)
 
     def _stand(self, state: MachineState, thread: int, notes: _Notes) -> None:
         if not self.machine.finished(state, thread):
@@ -239,7 +240,27 @@ class _Recorder:
             raise DoesNotFit(len(self.events), "nothing fails at its end")
         return self._property(state, ending, ending.condition)
 
+    def _leak(self, state: MachineState, condition: int) -> Trace:
+        """The object looked at last is the one that is leaked."""
+        looked: list[int] = []
+
+        def watch(op: Op, run: Run) -> None:
+            if isinstance(op, ops.Load) and run.value(op.address) in self.names.switches:
+                looked.append(run.value(op.address))
+
+        fits = not self.machine.evaluate(state, condition, watch) and self._at_rest(state)
+        name = self.names.pooled_by(looked[-1]) if looked else ""
+        thread = self.events[-1].thread if self.events else None
+        message = f"leak: {name} is allocated, and nothing points to it"
+        failure = Failure(Reason.LEAK, message, f"LEAKED {name}", thread, (), condition=condition)
+        return self._ended(Ending(Reason.LEAK), failure, fits=fits)
+
+    def _at_rest(self, state: MachineState) -> bool:
+        return all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
+
     def _property(self, state: MachineState, ending: Ending, condition: int) -> Trace:
+        if ending.reason is Reason.LEAK:
+            return self._leak(state, condition)
         reads: list[tuple[int, Scalar]] = []
 
         def watch(op: Op, run: Run) -> None:
@@ -251,8 +272,7 @@ class _Recorder:
         if self.initial is not None:
             self.machine.evaluate(self.initial, condition, watch)
         message = self.linked.program.properties[condition].message
-        at_rest = all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
-        fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
+        fits = not found and (ending.reason is not Reason.AT_REST or self._at_rest(state))
         thread = self.events[-1].thread if self.events else None
         shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))
         if isinstance(found, protocol.Faulted):

@@ -1,6 +1,6 @@
 """The order of the passes, and what comes out: what the machines run.
 
-Inlining, checks of lifetimes, which steps a thread may stay before, layout, then what is kept. The verifier looks at the program before the first and at the code after the last.
+Inlining, checks of lifetimes, which steps a thread may stay before, layout, what it refers to there, then what is kept. The verifier looks at the program before the first and at the code after the last.
 Leaves out reductions that need more than one thread's code.
 """
 
@@ -15,6 +15,7 @@ from .inline import Inlined, Origins, inline
 from .keep import keep
 from .layout import lay_out
 from .lifetimes import check_lifetimes
+from .references import note_references
 from .rest import mark_rest
 
 STAGES: Final = ("frontend", "inline", "keep")  # what `dump --after` can show: before the passes, half way, at the end
@@ -28,7 +29,7 @@ def link(program: Program, *, verify: bool = True) -> Linked:
     origins = Origins(program.origins)
     codes: dict[str, Code] = {}
     for name in _roots(program):
-        codes[name] = _code(_inlined(program, name, origins), origins)
+        codes[name] = _code(_inlined(program, name, origins), origins, program)
         if verify:
             verify_code(codes[name], program, len(origins.all))
     threads = tuple(codes[thread.function] for thread in program.threads)
@@ -51,7 +52,7 @@ def _roots(program: Program) -> list[str]:
     return list(dict.fromkeys([*(t.function for t in program.threads), *(p.function for p in program.properties)]))
 
 
-def _code(function: Inlined, origins: Origins) -> Code:
-    row = lay_out(mark_rest(function, origins))
+def _code(function: Inlined, origins: Origins, program: Program) -> Code:
+    row = note_references(lay_out(mark_rest(function, origins)), function.registers, program)
     kept = keep(row, function.registers, function.frames)
     return Code(function.name, function.parameters, function.registers, row.ops, kept)

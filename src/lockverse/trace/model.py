@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
