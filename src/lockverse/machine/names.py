@@ -39,13 +39,13 @@ class Names:
         return kind.length * self._size(kind.element) if isinstance(kind, Array) else 1
 
     def _hidden_cells(self) -> frozenset[int]:
-        """The cells of locks, tasks and rcu_heads: the vocabulary's own."""
+        """The cells of locks, tasks and what RCU keeps in objects: the vocabulary's own."""
         found: set[int] = set()
         for one in self._program.objects:
             if isinstance(one.type, StructRef) and self._program.structs[one.type.name].kind == "task":
                 found.update(range(one.address, one.address + self._size(one.type)))
         for (address, kind), _ in self._objects.items():
-            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in ("lock", "rcu_head"):
+            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in ("lock", "rcu_head", "srcu"):
                 found.update(range(address, address + self._size(kind)))
         return frozenset(found)
 

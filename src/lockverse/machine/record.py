@@ -323,15 +323,20 @@ class _Recorder:
             holder = self.names.thread_of(state[0][target])
         elif step.kind.startswith(_RCU_WAITS):
             name, holder = "the RCU readers", self._reader(state, thread)
+        elif step.kind.startswith("synchronize_srcu"):
+            first = None if target is None else self._cell_named(f"{name}.blockers[{thread}]", target)
+            name, holder = f"the readers of {name}", None if first is None else _lowest(state[0][first])
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
 
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
         task = self.linked.program.threads[thread].task
-        cells = range(task, len(self.linked.program.cells))
-        found = next((c for c in cells if self.names.cell(c).endswith(".rcu_blockers")), None)
-        mask = 0 if found is None else state[0][found]
-        return (mask & -mask).bit_length() - 1 if mask else None
+        found = self._cell_named(".rcu_blockers", task)
+        return None if found is None else _lowest(state[0][found])
+
+    def _cell_named(self, end: str, start: int) -> int | None:
+        """The first cell from `start` on whose name ends so."""
+        return next((c for c in range(start, len(self.linked.program.cells)) if self.names.cell(c).endswith(end)), None)
 
     def _spinning(self, state: MachineState, ending: Ending) -> tuple[Failure, bool]:
         first = len(self.events)
@@ -369,6 +374,11 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
         return (*before[:-1], *after)
     return (*before, *after)
+
+
+def _lowest(mask: int) -> int | None:
+    """The number of the lowest bit that is set."""
+    return (mask & -mask).bit_length() - 1 if mask else None
 
 
 def _waits(one: Blocked, names: Names) -> str:
