@@ -94,13 +94,14 @@ def _cast(f: Lowering, target: object, node: ast.Call) -> Typed:
     if isinstance(value.type, Unknown):
         return value
     if target is bool:
-        return _truth(f, value, node)
+        return as_bool(f, value, node)
     kind = f.compiler.types.convert(target)
     assert isinstance(kind, ir.Int)
     return Typed(f.coerce(value, kind, node.args[0], f"`{kind}(...)`"), kind)
 
 
-def _truth(f: Lowering, value: Typed, node: ast.Call) -> Typed:
+def as_bool(f: Lowering, value: Typed, node: ast.Call) -> Typed:
+    """Whether a value is not 0 or NULL."""
     if isinstance(value.type, ir.Bool):
         return value
     zero = Typed(ops.Imm(0), NULL if isinstance(value.type, ir.Ptr | Null) else LITERAL)

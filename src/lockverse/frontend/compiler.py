@@ -59,6 +59,12 @@ class Compiler:
         self.task_size = self.types.size(task)
         self.tasks, self.task_count = 1, 0
 
+    def callback_cell(self, number: int) -> int:
+        """The cell that says which callback the context of that number has queued."""
+        field = self.types.structs[self.task_pointer.target.name].field("rcu_callback")  # type: ignore[union-attr]
+        assert field is not None
+        return self.tasks + (self.task_count - self.contexts + number) * self.task_size + field.offset
+
     # Instances
 
     def instance(

@@ -16,8 +16,8 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import conditions, expressions, pools
-from .lowering import OBSERVER, STEPS, Lowering, describe
+from . import calls, conditions, expressions, pools
+from .lowering import ATOMIC, OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
 _NOTHING_RETURNED = Typed(ops.Imm(0), VOID)
@@ -36,7 +36,7 @@ def arguments(f: Lowering, node: ast.Call, least: int, most: int, usage: str) ->
 
 def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
     """READ_ONCE, WRITE_ONCE, xchg, cmpxchg and their like."""
-    count = {"read": 1, "write": 2, "xchg": 2, "cmpxchg": 3, "try_cmpxchg": 3}[info.kind]
+    count = {"read": 1 + info.given, "write": 2, "xchg": 2, "cmpxchg": 3, "try_cmpxchg": 3}[info.kind]
     usage = f"{info.name}({', '.join(('x.field', 'old', 'new')[:count] if count == 3 else ('x.field', 'value')[:count])})"
     if not arguments(f, node, count, count, usage):
         return NOTHING
@@ -53,7 +53,16 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
 
 
 def _read(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:
-    return f.plain_load(address, kind, node, info.name, info.order)
+    given = {}
+    if info.check is not None and info.given:
+        name = info.check.__code__.co_varnames[0]
+        value = expressions.typed(f, node.args[1])
+        condition_ = isinstance(value.type, ir.Bool | ir.Int | Literal)
+        given = {name: calls.Argument(calls.as_bool(f, value, node) if condition_ else value, node.args[1])}
+    f.step(info.name, info.order, address, node)
+    if info.check is not None and f.mode != OBSERVER:
+        calls.emit_call(f, info.check, given, node, ATOMIC)
+    return f.load(address, kind, node)
 
 
 def _write(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:

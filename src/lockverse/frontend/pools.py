@@ -82,6 +82,7 @@ def give_back(f: Lowering, value: Typed, pool: Pool, node: ast.AST) -> None:
         name = f.compiler.memory.cells[address].name.partition(".")[0]
         taken = f.load(ops.Imm(allocated), ir.Bool(), node)
         f.emit(ops.Check(taken.value, Reason.DOUBLE_FREE, f"kfree() of {name}, which is free already", f.at(node)))
+        _check_idle(f, range(address, address + pool.size), name, node)
         for cell in range(address, address + pool.size):
             if cell not in f.compiler.memory.constants:
                 f.store(ops.Imm(cell), ops.Imm(0), f.compiler.memory.cells[cell].type, node)
@@ -94,6 +95,26 @@ def give_back(f: Lowering, value: Typed, pool: Pool, node: ast.AST) -> None:
     f.emit(ops.Check(ops.Imm(0), Reason.DOUBLE_FREE, "kfree() of something that kmalloc() did not give", f.at(node)))
     f.jump(after, node)
     f.build.enter(after)
+
+
+def _check_idle(f: Lowering, cells: range, name: str, node: ast.AST) -> None:
+    """Nobody holds a lock in the object, and no rcu_head in it is queued: as lockdep and debug objects look at what is freed
+    (debug_check_no_locks_freed() and debug_check_no_obj_freed() in mm/slub.c, Linux 6.12)."""
+    memory = f.compiler.memory
+    for lock in (one for one in memory.locks if one in cells):
+        holder = memory.cells[lock].name.rpartition(".")[0]
+        for cell in (lock, lock + 1) if memory.cells[lock + 1].name == f"{holder}.readers" else (lock,):
+            _check_zero(f, cell, Reason.HELD_LOCK_FREED, f"kfree() of {name}, and {holder} is held", node)
+    for number, head in enumerate(memory.heads[: f.compiler.contexts]):
+        if head in cells:
+            queued = f.compiler.callback_cell(number)
+            _check_zero(f, queued, Reason.DOUBLE_FREE, f"kfree() of {name}, which call_rcu() or kfree_rcu() has queued", node)
+
+
+def _check_zero(f: Lowering, cell: int, reason: Reason, message: str, node: ast.AST) -> None:
+    kind, idle = f.compiler.memory.cells[cell].type, f.temp(ir.Bool())
+    f.emit(ops.Binary(idle, "eq", f.load(ops.Imm(cell), kind, node).value, ops.Imm(0), kind, f.at(node)))
+    f.emit(ops.Check(idle, reason, message, f.at(node)))
 
 
 def _branch_if_equal(f: Lowering, value: Typed, address: int, yes: int, no: int, node: ast.AST) -> None:

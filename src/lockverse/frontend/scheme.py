@@ -232,14 +232,12 @@ class _Assembly:
         compiler, memory = self.compiler, self.compiler.memory
         function = context(compiler)
         memory.finish()  # what the callbacks name
-        pending = compiler.types.structs[compiler.task_pointer.target.name].field("rcu_callback")  # type: ignore[union-attr]
-        assert pending is not None
         found = []
-        for number, head in enumerate(memory.heads[: compiler.contexts], len(self.scene.cpus)):
-            task = compiler.tasks + number * compiler.task_size
+        for number, head in enumerate(memory.heads[: compiler.contexts]):
+            task = compiler.tasks + (len(self.scene.cpus) + number) * compiler.task_size
             memory.set(head, task)
             title = f"rcu {memory.cells[head].name.rsplit('.', 2)[0]}"
-            found.append(Thread(NO_CPU, function, title, (head,), task, task + pending.offset))
+            found.append(Thread(NO_CPU, function, title, (head,), task, compiler.callback_cell(number)))
         return found
 
     # Properties

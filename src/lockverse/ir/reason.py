@@ -40,6 +40,8 @@ class Reason(StrEnum):
     USE_AFTER_FREE = "use-after-free"
     DOUBLE_FREE = "double-free"
     LEAK = "leak"
+    HELD_LOCK_FREED = "held-lock-freed"
+    SUSPICIOUS_RCU_USAGE = "suspicious-rcu-usage"
     POOL_EXHAUSTED = "pool-exhausted"
     REFCOUNT_UNDERFLOW = "refcount-underflow"
     REFCOUNT_RESURRECTION = "refcount-resurrection"

@@ -9,29 +9,28 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from . import access, atomics
+from . import access, atomics, rcu, rcu_callbacks, slab, srcu
 from .access import *
 from .atomics import *
 from .barriers import smp_mb, smp_mb__after_atomic, smp_mb__before_atomic, smp_rmb, smp_wmb
 from .context import might_sleep, preempt_disable, preempt_enable
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .null import NULL
-from .rcu import rcu_read_lock, rcu_read_unlock, synchronize_net, synchronize_rcu, synchronize_rcu_expedited
-from .rcu_callbacks import call_rcu, kfree_rcu, rcu_barrier, rcu_head
+from .rcu import *
+from .rcu_callbacks import *
 from .scene import always, at_rest, cpu, pool, scheme, sometimes
-from .slab import GFP_ATOMIC, GFP_KERNEL, kfree, kmalloc, kzalloc
+from .slab import *
 from .spinlock import spin_is_locked, spin_lock, spin_trylock, spin_unlock, spinlock_t
-from .srcu import srcu_read_lock, srcu_read_unlock, srcu_struct, synchronize_srcu, synchronize_srcu_expedited
+from .srcu import *
 from .structs import struct
 from .task import running, smp_processor_id, task_struct
 from .types import array, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
-    "BUG_ON", "Enum", "GFP_ATOMIC", "GFP_KERNEL", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
-    "auto", "barrier", "call_rcu", "choose", "cpu", "cpu_relax", "data_race", "kfree", "kfree_rcu", "kmalloc", "kzalloc", "might_sleep", "pool", "preempt_disable", "preempt_enable", "ptr", "rcu_barrier", "rcu_head", "rcu_read_lock", "rcu_read_unlock", "rest", "running",
+    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
+    "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "might_sleep", "pool", "preempt_disable", "preempt_enable", "ptr", "rest", "running",
     "s16", "s32", "s64", "s8", "scheme", "smp_mb", "smp_mb__after_atomic", "smp_mb__before_atomic", "smp_processor_id",
-    "smp_rmb", "smp_wmb", "sometimes", "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t", "srcu_read_lock", "srcu_read_unlock", "srcu_struct",
-    "struct",
-    "synchronize_net", "synchronize_rcu", "synchronize_rcu_expedited", "synchronize_srcu", "synchronize_srcu_expedited", "task_struct", "u16", "u32", "u64", "u8", "wrapping",
-    *access.__all__, *atomics.__all__,
+    "smp_rmb", "smp_wmb", "sometimes", "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t", "struct",
+    "task_struct", "u16", "u32", "u64", "u8", "wrapping",
+    *access.__all__, *atomics.__all__, *rcu.__all__, *rcu_callbacks.__all__, *slab.__all__, *srcu.__all__,
 ]  # fmt: skip

@@ -9,7 +9,7 @@ Leaves out callbacks, which are in rcu_callbacks.py, and polled grace periods (g
 
 from __future__ import annotations
 
-from .context import check_may_sleep, is_reader, leave_reader
+from .context import check_may_sleep, enter_atomic, exit_atomic, is_reader, leave_reader
 from .environment import require
 from .features import needs_feature
 from .step import step
@@ -30,6 +30,19 @@ def rcu_read_unlock() -> None:
     require(task.rcu_read_lock_nesting > 0, "rcu-imbalance", "rcu_read_unlock() outside a read section")
     task.rcu_read_lock_nesting -= 1
     leave_reader()
+
+
+@step("acquire")
+def rcu_read_lock_sched() -> None:
+    """As preempt_disable(): a read section that rcu_dereference_sched() may stand in."""
+    needs_feature("preempt_count")
+    enter_atomic()
+
+
+@step("release")
+def rcu_read_unlock_sched() -> None:
+    """The end of what rcu_read_lock_sched() began."""
+    exit_atomic()
 
 
 def synchronize_rcu() -> None:
@@ -67,3 +80,9 @@ def synchronize_rcu_end() -> None:
     """Wait until they all have gone."""
     task = current_task()
     wait_until(task.rcu_blockers == 0)
+
+
+__all__ = [
+    "rcu_read_lock", "rcu_read_lock_sched", "rcu_read_unlock", "rcu_read_unlock_sched", "synchronize_net", "synchronize_rcu",
+    "synchronize_rcu_expedited",
+]  # fmt: skip

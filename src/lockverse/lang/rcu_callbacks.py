@@ -150,3 +150,8 @@ def rcu_barrier_end() -> None:
     """Wait until they all have ended."""
     task = current_task()
     wait_until(task.rcu_barrier == 0)
+
+
+__all__ = [
+    "call_rcu", "kfree_rcu", "rcu_barrier", "rcu_head",
+]  # fmt: skip

@@ -80,3 +80,8 @@ def kzalloc(kind: Any, flags: Any = GFP_KERNEL) -> Any:
 def kfree(object: Any) -> None:
     """Give an object back. NULL is none."""
     free(object)
+
+
+__all__ = [
+    "GFP_ATOMIC", "GFP_KERNEL", "kfree", "kmalloc", "kzalloc",
+]  # fmt: skip

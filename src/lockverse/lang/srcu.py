@@ -77,3 +77,8 @@ def synchronize_srcu_end(ssp: ptr[srcu_struct]) -> None:  # type: ignore[valid-t
     """Wait until they all have left it."""
     task = current_task()
     wait_until(ssp.blockers[task.pid] == 0)
+
+
+__all__ = [
+    "srcu_read_lock", "srcu_read_unlock", "srcu_struct", "synchronize_srcu", "synchronize_srcu_expedited",
+]  # fmt: skip

@@ -26,11 +26,14 @@ class StepInfo:
 
 @dataclass(frozen=True, slots=True)
 class PlaceInfo:
-    """A macro on a place: its name, its order, and `kind`, one of read, write, xchg, cmpxchg, try_cmpxchg."""
+    """A macro on a place: its name, its order, and `kind`, one of read, write, xchg, cmpxchg, try_cmpxchg. `check` is a part of
+    the step that looks whether it may be used here; with `given`, it takes the macro's second argument."""
 
     name: str
     order: str
     kind: str
+    check: Any = None
+    given: bool = False
 
 
 def step(order: str, *, name: str = "", takes: str = "") -> Callable[[F], F]:
@@ -52,11 +55,11 @@ def named_step(name: str, body: FunctionType, order: str, types: dict[str, objec
     return step(order)(made)
 
 
-def place_macro(name: str, order: str, kind: str) -> Callable[[F], F]:
+def place_macro(name: str, order: str, kind: str, check: Any = None, *, given: bool = False) -> Callable[[F], F]:
     """Mark a function as a macro whose first argument is a place."""
 
     def decorate(function: F) -> F:
-        setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind))  # noqa: B010
+        setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind, check, given))  # noqa: B010
         return function
 
     return decorate
