@@ -163,6 +163,15 @@ class Function:
     def _field(self, op: ops.Field, env: Env) -> None:
         self._set(op.dst, self.out.binary("add", self._base(op.base, env), str(op.offset)))
 
+    def _container(self, op: ops.Container, env: Env) -> None:
+        part, inside = self._base(op.part, env), self.context.values.embedded(op, env)
+        if self.context.values.addresses(op.part, env) - {0} != inside:
+            found = "false"
+            for one in sorted(inside):
+                found = self.out.binary("or", found, self.out.compare("eq", part, str(one)), "i1")
+            self.out.unless(found, "fault")
+        self._set(op.dst, self.out.binary("sub", part, str(op.offset)))
+
     def _element(self, op: ops.Element, env: Env) -> None:
         base, index = self._base(op.base, env), self.operand(op.index, env)
         self.out.unless(self.out.compare("ult", index, str(op.length)), "fault")
@@ -321,7 +330,8 @@ class Function:
 
 _WRITE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Function._copy, ops.Unary: Function._unary, ops.Binary: Function._binary, ops.Narrow: Function._narrow,
-    ops.Field: Function._field, ops.Element: Function._element, ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Held: Function._referred, ops.Step: Function._step,
+    ops.Field: Function._field, ops.Container: Function._container, ops.Element: Function._element,
+    ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Held: Function._referred, ops.Step: Function._step,
     ops.Load: Function._load, ops.Store: Function._store, ops.Await: Function._await, ops.Assume: Function._assume,
     ops.Check: Function._check, ops.Choose: Function._choose, ops.Jump: Function._jump, ops.Branch: Function._branch,
     ops.Return: Function._return,

@@ -1,7 +1,7 @@
 """Which registers a thread keeps while it waits follow from others, so that a state need not hold them.
 
-Every register is scale * root + offset, where the root is the op that made a value: Copy, Field, Element, `not`, and adding
-constants pass it on. Where paths meet, registers that have one root on each of them, in one relation, have one root after
+Every register is scale * root + offset, where the root is the op that made a value: Copy, Field, Container, Element, `not`, and
+adding constants pass it on. Where paths meet, registers that have one root on each of them, in one relation, have one root after
 (partition refinement; compare Alpern, Wegman and Zadeck, "Detecting equality of variables in programs", POPL 1988). When a
 root's op runs again, registers that still have its older value get roots of their own: equal roots mean equal values.
 
@@ -149,6 +149,8 @@ def _linear(flow: Flow, op: Op, base: int | None) -> tuple[Value, int, int] | No
             return op.src, 1, 0
         case ops.Field():
             return op.base, 1, op.offset
+        case ops.Container():
+            return op.part, 1, -op.offset
         case ops.Element() if base is not None:
             return op.index, op.stride, base
         case ops.Unary(op="not") if isinstance(op.a, Reg) and isinstance(flow.code.registers[op.a.number].type, Bool):

@@ -18,9 +18,10 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
+from lockverse.ir.objects import addresses_of_types
 from lockverse.ir.ops import Op, Reg, Value
-from lockverse.ir.program import Code, Linked, Program
-from lockverse.ir.types import Array, Bool, Enum, Int, Ptr, Scalar, StructRef, Type
+from lockverse.ir.program import Code, Linked
+from lockverse.ir.types import Bool, Enum, Int, Ptr, Scalar
 from lockverse.passes.registers import block_ends, writes
 
 LIMIT: Final = 48  # values; a larger set costs more to look up than the bits it saves
@@ -66,31 +67,6 @@ class Facts:
     bases: dict[int, int] = field(default_factory=dict)
 
 
-def universe(program: Program) -> dict[StructRef | Array, frozenset[int]]:
-    """For each type something can point to: the addresses of all objects of that type, and NULL."""
-    found: dict[StructRef | Array, set[int]] = {}
-
-    def enter(kind: Type, address: int) -> int:
-        """Note what is at `address`; gives its size in cells."""
-        if isinstance(kind, StructRef):
-            found.setdefault(kind, {0}).add(address)
-            struct = program.structs[kind.name]
-            for field in struct.fields:
-                enter(field.type, address + field.offset)
-            return struct.size
-        if isinstance(kind, Array):
-            found.setdefault(kind, {0}).add(address)
-            size = 0
-            for _ in range(kind.length):
-                size += enter(kind.element, address + size)
-            return size
-        return 1
-
-    for one in program.objects:
-        enter(one.type, one.address)
-    return {kind: frozenset(addresses) for kind, addresses in found.items()}
-
-
 class Values:
     """The value sets of a linked program. `cells[address]` is what that cell can hold; `flows` are its threads'.
     `together[thread]` are the threads whose arguments it may have: itself, and those it may change places with."""
@@ -98,7 +74,7 @@ class Values:
     def __init__(self, linked: Linked, together: Sequence[frozenset[int]] | None = None) -> None:
         self.linked = linked
         self._together = together or [frozenset((thread,)) for thread in range(len(linked.codes))]
-        self._universe = universe(linked.program)
+        self._universe = addresses_of_types(linked.program)
         self._lifetimes = linked.program.lifetimes()
         self.cells: list[Set] = [frozenset((cell.initial,)) for cell in linked.program.cells]
         self.flows = [Flow(code, thread, {}) for thread, code in enumerate(linked.codes)]
@@ -290,6 +266,11 @@ class Values:
         """The cell that says whether what the cell at `address` belongs to is allocated."""
         return self._lifetimes.get(address, self.linked.program.permanent)
 
+    def embedded(self, op: ops.Container, env: Env) -> frozenset[int]:
+        """The parts a Container can be asked about that are embedded in an object of its type."""
+        objects = self._universe.get(op.type, ZERO)
+        return frozenset(part for part in self.addresses(op.part, env) if part and part - op.offset in objects - ZERO)
+
     def _result(self, flow: Flow, op: Op, env: Env) -> Set:
         match op:
             case ops.Copy():
@@ -302,6 +283,8 @@ class Values:
                 return self._fit(value_of(op.src, env), op.type)
             case ops.Field():
                 return frozenset(base + op.offset for base in self.addresses(op.base, env) if base)
+            case ops.Container():
+                return frozenset(part - op.offset for part in self.embedded(op, env))
             case ops.Element():
                 return self._element(op, env)
             case ops.Self():

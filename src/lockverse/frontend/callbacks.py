@@ -187,7 +187,7 @@ def _run(f: Lowering, one: Callback, head: Typed, node: ast.AST) -> None:
         pool = pools.of_struct(f, one.struct)
         assert pool is not None
         start = f.temp(ir.Ptr(pool.type))
-        f.emit(ops.Binary(start, "sub", head.value, ops.Imm(one.offset), ir.S64, f.at(node)))
+        f.emit(ops.Container(start, head.value, pool.type, one.offset, "rcu_head", f.at(node)))
         pools.give_back(f, Typed(start, ir.Ptr(pool.type)), pool, node)
         calls.emit_call(f, _LANG["callback_done"], {}, node, ATOMIC)
     else:

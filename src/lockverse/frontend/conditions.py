@@ -23,9 +23,7 @@ DECIDES: Outcomes = (True, False)
 
 def branch(f: Lowering, node: ast.expr, yes: int, no: int, outcomes: Outcomes, *, strict: bool = False) -> None:
     """Go to block `yes` if `node` is true and to `no` if not. `strict`: only bools will do, since Python would make
-    an operand of `and` or `or` the value. What the vocabulary decides inside itself says nothing of the user's statement."""
-    if f.vocabulary:
-        outcomes = UNDECIDED
+    an operand of `and` or `or` the value."""
     if isinstance(node, ast.BoolOp):
         _shortcut(f, node, yes, no, outcomes, strict=strict)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):

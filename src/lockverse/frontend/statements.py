@@ -174,7 +174,7 @@ def _if(f: Lowering, node: ast.stmt) -> None:
         body(f, node.body if known else node.orelse)
         return
     yes, no, after = f.build.block(), f.build.block(), f.build.block()
-    conditions.branch(f, node.test, yes, no, conditions.DECIDES)
+    conditions.branch(f, node.test, yes, no, _outcomes(f))
     before, ends = f.assigned, []
     for block, nodes in ((yes, node.body), (no, node.orelse)):
         f.build.enter(block)
@@ -184,6 +184,11 @@ def _if(f: Lowering, node: ast.stmt) -> None:
         f.jump(after, node)
     f.build.enter(after)
     f.meet(ends)
+
+
+def _outcomes(f: Lowering) -> conditions.Outcomes:
+    """What the branches of a statement say of it. Those inside the vocabulary say nothing of the user's statement that calls it."""
+    return conditions.UNDECIDED if f.vocabulary else conditions.DECIDES
 
 
 def _no_else(f: Lowering, node: ast.For | ast.While) -> None:
@@ -202,7 +207,7 @@ def _while(f: Lowering, node: ast.stmt) -> None:
     if endless:
         f.jump(inside, node)
     else:
-        conditions.branch(f, node.test, inside, leave, conditions.DECIDES)
+        conditions.branch(f, node.test, inside, leave, _outcomes(f))
     loop = Loop(leave, head, len(f.cleanups), [None if endless else f.assigned])
     _loop_body(f, loop, inside, node)
 
@@ -261,7 +266,7 @@ def _count(
     f.jump(head, node)
     f.build.enter(head)
     f.emit(ops.Binary(more, "lt" if step > 0 else "gt", counter, stop, ir.S64, f.at(node)))
-    f.emit(ops.Branch(more, inside, leave, f.at(node), *(conditions.UNDECIDED if f.vocabulary else conditions.DECIDES)))
+    f.emit(ops.Branch(more, inside, leave, f.at(node), *_outcomes(f)))
     f.build.enter(again)
     f.emit(ops.Binary(counter, "add", counter, ops.Imm(step), ir.S64, f.at(node)))
     f.jump(head, node)

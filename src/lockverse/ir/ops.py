@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .reason import Reason
-from .types import Int, Scalar
+from .types import Int, Scalar, StructRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,19 @@ class Field:
 
     dst: Reg
     base: Value
+    offset: int
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """dst := the address of the `type` that has what is at `part` embedded `offset` cells from its start; NULL_DEREFERENCE if
+    `part` is 0, OUT_OF_BOUNDS if there is no such object. `name` is the field's."""
+
+    dst: Reg
+    part: Value
+    type: StructRef
     offset: int
     name: str
     at: int
@@ -275,6 +288,6 @@ class Return:
     at: int
 
 
-Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Element | Self | Lifetime
+Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Container | Element | Self | Lifetime
 Terminator: TypeAlias = Jump | Branch | Return
 Op: TypeAlias = Local | Step | Held | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator

@@ -133,6 +133,8 @@ class _Checker:
             raise self.fail("a step is marked before the calls are inlined")
         if isinstance(op, ops.Step) and op.holds:
             raise self.fail("what a step's thread refers to is noted in linked code")
+        if isinstance(op, ops.Container) and op.type.name not in self.program.structs:
+            raise self.fail(f"there is no struct {op.type}")
         if isinstance(op, ops.Choose) and op.low > op.high:
             raise self.fail("nothing to choose from")
 

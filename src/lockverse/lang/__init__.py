@@ -22,13 +22,13 @@ from .scene import always, at_rest, cpu, pool, scheme, sometimes
 from .slab import *
 from .spinlock import spin_is_locked, spin_lock, spin_trylock, spin_unlock, spinlock_t
 from .srcu import *
-from .structs import struct
+from .structs import container_of, struct
 from .task import running, smp_processor_id, task_struct
 from .types import array, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
     "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
-    "auto", "barrier", "choose", "cpu", "cpu_relax", "data_race", "might_sleep", "pool", "preempt_disable", "preempt_enable", "ptr", "rest", "running",
+    "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "might_sleep", "pool", "preempt_disable", "preempt_enable", "ptr", "rest", "running",
     "s16", "s32", "s64", "s8", "scheme", "smp_mb", "smp_mb__after_atomic", "smp_mb__before_atomic", "smp_processor_id",
     "smp_rmb", "smp_wmb", "sometimes", "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t", "struct",
     "task_struct", "u16", "u32", "u64", "u8", "wrapping",

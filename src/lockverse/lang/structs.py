@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, overload
 
-from .errors import CheckFailed, NoSuchField, OutOfBounds, WrongType
+from .errors import CheckFailed, NoSuchField, NullDereference, OutOfBounds, WrongType
+from .null import NULL
+from .step import intrinsic
 from .types import ArrayType, IntegerType, PointerType, convert, is_scalar, type_name, zero
 
 T = TypeVar("T", bound=type)
@@ -105,7 +107,7 @@ def _body(cls: type, written: dict[str, object]) -> dict[str, Any]:
 class _Struct:
     """The base of all structs: construction, checked assignment, a readable repr."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__lockverse_owner__", "__weakref__")
     __lockverse_struct__: StructDeclaration
     __lockverse_defaults__: dict[str, object]
 
@@ -113,7 +115,10 @@ class _Struct:
         fields = type(self).__lockverse_struct__.fields
         named = {**self.__lockverse_defaults__, **_by_name(type(self).__name__, fields, values, named)}
         for name, kind in fields.items():
-            object.__setattr__(self, name, initial(kind, named.get(name), f"{type(self).__name__}.{name}"))
+            value = initial(kind, named.get(name), f"{type(self).__name__}.{name}")
+            object.__setattr__(self, name, value)
+            if not is_scalar(kind):
+                object.__setattr__(value, "__lockverse_owner__", self)  # what container_of() finds
 
     def __setattr__(self, name: str, value: object) -> None:
         kind = type(self).__lockverse_struct__.fields.get(name)
@@ -224,7 +229,7 @@ def _freed(cls: type) -> type:
 class Array:
     """A fixed array: `a[i]`, `a[i] = v`, `len(a)`, iteration. An index is not negative: it is C's, not Python's."""
 
-    __slots__ = ("__weakref__", "_values", "type")
+    __slots__ = ("__lockverse_owner__", "__weakref__", "_values", "type")
 
     def __init__(self, kind: ArrayType, values: list[object]) -> None:
         self.type = kind
@@ -262,9 +267,25 @@ def make_array(kind: ArrayType, values: object, what: str = "") -> Array:
     return Array(kind, [initial(kind.element, value, f"{what}[{i}]") for i, value in enumerate(given)])
 
 
+@intrinsic
+def container_of(part: Any, kind: Any, member: str) -> Any:
+    """The object of struct `kind` that has `part` embedded as that member: `container_of(k, session, "ref")`, or "stats.ref"."""
+    if part is None or part is NULL:
+        raise NullDereference(f"NULL dereference: container_of() of NULL, as {member} of a {type_name(kind)}")
+    found = part
+    for name in reversed(member.split(".")):
+        owner = getattr(found, "__lockverse_owner__", None)
+        if owner is None or getattr(owner, name, None) is not found:
+            raise OutOfBounds(f"container_of(): {part!r} is not {member} of a {type_name(kind)}")
+        found = owner
+    if type(found) is not kind:
+        raise OutOfBounds(f"container_of(): {part!r} is not {member} of a {type_name(kind)}")
+    return found
+
+
 def is_object(value: object) -> bool:
     """Whether that is an object of shared memory: a struct, a lock, an atomic or an array."""
     return isinstance(value, _Struct | Array)
 
 
-__all__ = ["Array", "IntegerType", "StructDeclaration", "declaration", "is_object", "make_array", "resolve_type", "struct"]
+__all__ = ["Array", "IntegerType", "StructDeclaration", "container_of", "declaration", "is_object", "make_array", "resolve_type", "struct"]

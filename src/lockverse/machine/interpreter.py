@@ -9,17 +9,19 @@ Leaves out speed, and any order of accesses but the program's own: memory is seq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.exits import EXIT_RULES
+from lockverse.ir.objects import addresses_of_types
 from lockverse.ir.ops import Op, Reg, Value
 from lockverse.ir.program import NO_CPU, Code, Linked
 from lockverse.ir.reason import Reason
-from lockverse.ir.types import Int
+from lockverse.ir.types import Array, Int, StructRef
 
 from .names import Names, range_of
 from .protocol import Blocked, Faulted, Moved, Outcome, Pruned, Started, TooLong
@@ -72,6 +74,10 @@ class Interpreter:
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
         self._readers = linked.program.readers()
         self._lifetimes, self._permanent = linked.program.lifetimes(), linked.program.permanent
+
+    @cached_property
+    def _objects(self) -> Mapping[StructRef | Array, frozenset[int]]:
+        return addresses_of_types(self.linked.program)
 
     @property
     def threads(self) -> int:
@@ -217,6 +223,15 @@ class Interpreter:
             raise _stop(op, Reason.NULL_DEREFERENCE, f"NULL dereference: {holder or op.name} is NULL", f"NULL DEREFERENCE {op.name}")
         run.registers[op.dst.number] = base + op.offset
 
+    def _container(self, run: Run, op: ops.Container) -> None:
+        part = run.value(op.part)
+        if part == 0:
+            raise _stop(op, Reason.NULL_DEREFERENCE, f"NULL dereference: container_of() of NULL, as {op.name} of a {op.type}", "NULL DEREFERENCE")
+        if part - op.offset not in self._objects.get(op.type, frozenset()) - {0}:
+            message = f"container_of(): {self.names.object(part)} is not {op.name} of a {op.type}"
+            raise _stop(op, Reason.OUT_OF_BOUNDS, message, f"OUT OF BOUNDS {self.names.object(part)}")
+        run.registers[op.dst.number] = part - op.offset
+
     def _element(self, run: Run, op: ops.Element) -> None:
         base, index = run.value(op.base), run.value(op.index)
         if base == 0:
@@ -326,7 +341,7 @@ _SYMBOLS: Final = {
 _REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
 _EXECUTE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Interpreter._copy, ops.Unary: Interpreter._unary, ops.Binary: Interpreter._binary,
-    ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Element: Interpreter._element,
+    ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Container: Interpreter._container, ops.Element: Interpreter._element,
     ops.Self: Interpreter._self, ops.Lifetime: Interpreter._lifetime, ops.Held: Interpreter._held, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
     ops.Await: Interpreter._await, ops.Assume: Interpreter._assume, ops.Check: Interpreter._check,
     ops.Choose: Interpreter._choose, ops.Jump: Interpreter._jump, ops.Branch: Interpreter._branch,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from lockverse.ir.ops import Check, Copy, Element, Field, Imm, Lifetime, Load, Op, Reg, Step, Store, Value
+from lockverse.ir.ops import Check, Container, Copy, Element, Field, Imm, Lifetime, Load, Op, Reg, Step, Store, Value
 from lockverse.ir.program import Program, Register
 from lockverse.ir.reason import Reason
 from lockverse.ir.types import S64, Array, Bool, Ptr, StructRef, Type
@@ -87,7 +87,7 @@ class _Checker:
         if isinstance(op, Step) or (isinstance(op, Store) and isinstance(op.address, Imm) and op.address.value in self.switches):
             self.checked.clear()
         for number in writes(op):
-            source = op.base if isinstance(op, Field | Element) else op.src if isinstance(op, Copy) else None
+            source = _source(op)
             if isinstance(source, Reg):
                 source = self.origin.get(source.number, source)
             self._forget(number)
@@ -105,6 +105,13 @@ class _Checker:
         self.looked.pop(number, None)
         for other in [other for other, value in self.origin.items() if value == Reg(number)]:
             del self.origin[other]
+
+
+def _source(op: Op) -> Value | None:
+    """The pointer to the same object, or into it, that an op makes another of."""
+    if isinstance(op, Field | Element):
+        return op.base
+    return op.part if isinstance(op, Container) else op.src if isinstance(op, Copy) else None
 
 
 def _parts(program: Program, kind: Type) -> Iterator[Type]:

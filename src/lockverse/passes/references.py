@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lockverse.ir.ops import Element, Field, Reg, Step
+from lockverse.ir.ops import Container, Element, Field, Reg, Step
 from lockverse.ir.program import Program, Register
 from lockverse.ir.types import Ptr
 
@@ -25,7 +25,7 @@ def note_references(row: Row, registers: tuple[Register, ...], program: Program)
     if not program.pools or not any(isinstance(op, Step) and op.rest for op in row.ops):
         return row
     pointers = {number for number, one in enumerate(registers) if isinstance(one.type, Ptr)}
-    pointers |= {number for op in row.ops if isinstance(op, Field | Element) for number in writes(op)}
+    pointers |= {number for op in row.ops if isinstance(op, Field | Container | Element) for number in writes(op)}
     live = live_before(row.ops)
     ops = tuple(
         replace(op, holds=tuple(Reg(number) for number in sorted(live[pc] & pointers))) if isinstance(op, Step) and op.rest else op
