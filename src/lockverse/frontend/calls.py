@@ -18,7 +18,7 @@ from lockverse.lang import scene
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import IntegerType
 
-from . import callbacks, expressions, intrinsics
+from . import callbacks, expressions, intrinsics, lists
 from .lowering import PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
@@ -53,7 +53,7 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return intrinsics.on_place(f, place, node)
     name = getattr(target, "__lockverse_intrinsic__", None)
     if name is not None:
-        return (intrinsics.INTRINSICS.get(name) or callbacks.INTRINSICS[name])(f, node)
+        return (intrinsics.INTRINSICS | callbacks.INTRINSICS | lists.INTRINSICS)[name](f, node)
     if target is len:
         return intrinsics.length(f, node)
     if isinstance(target, FunctionType) and target.__module__ == scene.__name__:

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, intrinsics
+from . import calls, conditions, expressions, intrinsics, lists
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -234,6 +234,10 @@ def _for(f: Lowering, node: ast.stmt) -> None:
         if bounds is not None:
             _count(f, node, *bounds, lambda counter: Typed(counter, ir.S64))
         return
+    name = lists.loop_over(f, node.iter)
+    if name:
+        _for_list(f, node, lists.walk(f, node.iter, name))
+        return
     _for_each(f, node)
 
 
@@ -273,6 +277,25 @@ def _count(
     f.build.enter(inside)
     loop = Loop(leave, again, len(f.cleanups), [f.assigned])
     f.assign(node.target.id, item(counter), node, node.target)
+    _loop_body(f, loop, f.build.position, node)
+
+
+def _for_list(f: Lowering, node: ast.For, walk: lists.Walk | None) -> None:
+    """Over the objects of a list."""
+    if walk is None:
+        return
+    assert isinstance(node.target, ast.Name)
+    head, inside, again, leave = (f.build.block() for _ in range(4))
+    walk.begin()
+    f.jump(head, node)
+    f.build.enter(head)
+    f.emit(ops.Branch(walk.more(), inside, leave, f.at(node), *_outcomes(f)))
+    f.build.enter(again)
+    walk.next()
+    f.jump(head, node)
+    f.build.enter(inside)
+    loop = Loop(leave, again, len(f.cleanups), [f.assigned])
+    f.assign(node.target.id, walk.item(), node, node.target)
     _loop_body(f, loop, f.build.position, node)
 
 

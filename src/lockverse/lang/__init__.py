@@ -9,12 +9,13 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from . import access, atomics, rcu, rcu_callbacks, slab, srcu
+from . import access, atomics, lists, rcu, rcu_callbacks, slab, srcu
 from .access import *
 from .atomics import *
 from .barriers import smp_mb, smp_mb__after_atomic, smp_mb__before_atomic, smp_rmb, smp_wmb
 from .context import might_sleep, preempt_disable, preempt_enable
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
+from .lists import *
 from .null import NULL
 from .rcu import *
 from .rcu_callbacks import *
@@ -32,5 +33,5 @@ __all__ = [
     "s16", "s32", "s64", "s8", "scheme", "smp_mb", "smp_mb__after_atomic", "smp_mb__before_atomic", "smp_processor_id",
     "smp_rmb", "smp_wmb", "sometimes", "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t", "struct",
     "task_struct", "u16", "u32", "u64", "u8", "wrapping",
-    *access.__all__, *atomics.__all__, *rcu.__all__, *rcu_callbacks.__all__, *slab.__all__, *srcu.__all__,
+    *access.__all__, *atomics.__all__, *lists.__all__, *rcu.__all__, *rcu_callbacks.__all__, *slab.__all__, *srcu.__all__,
 ]  # fmt: skip
