@@ -17,7 +17,8 @@ from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import is_scalar
 
-from .interpreter import Pruned, Thread, World
+from .interpreter import Context, Pruned, Thread, World
+from .lifetimes import leaked
 from .values import Fault, position_or_value
 
 Schedule = tuple[tuple[int, int], ...]
@@ -45,6 +46,8 @@ class Replay:
         self._numbers: dict[int, int] = {}
         roots = [*self.scene.names.values(), *(a for cpu in self.scene.cpus for a in (*cpu.args, *cpu.kwargs.values()))]
         roots += list(getattr(scheme, "__globals__", {}).values())
+        roots += [one for pool in self.scene.pools.values() for one in pool.objects]
+        self.heads: list[Any] = []
         for root in roots:
             self._walk(root)
         self.initial = [self._get(*cell) for cell in self.cells]
@@ -67,7 +70,9 @@ class Replay:
             return
         declared = declaration(type(value))
         assert declared is not None
-        if declared.kind in ("lock", "task"):
+        if declared.kind == "rcu_head":
+            self.heads.append(value)
+        if declared.kind in ("lock", "task", "rcu_head", "srcu"):
             return
         for name, kind in declared.fields.items():
             if is_scalar(kind):
@@ -85,11 +90,18 @@ class Replay:
                 owner[key] = value
             else:
                 setattr(owner, key, value)
-        self.world = World(threads=len(self.scene.cpus))
+        self.world = World(threads=len(self.scene.cpus) + len(self.heads))
+        heap = self.world.heap
+        for kind, pool in self.scene.pools.items():
+            heap.pools[kind] = pool.objects
+            heap.allocated |= {id(one) for one in pool.objects[: pool.taken]}
+            for one in pool.objects:
+                heap.enter(one)
         self.threads = [
             Thread(self.world, number, cpu.function, cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
             for number, cpu in enumerate(self.scene.cpus)
         ]
+        self.threads += [Context(self.world, number, head) for number, head in enumerate(self.heads, len(self.scene.cpus))]
 
     def follow(self, schedule: Schedule) -> None:
         """Restart and run a schedule."""
@@ -109,8 +121,8 @@ class Replay:
         world = self.world
         shared = (
             tuple(sorted((self._numbers[lock], owner) for lock, owner in world.owner.items())),
-            tuple(sorted(world.nesting.items())),
-            tuple(sorted((t, tuple(sorted(who))) for t, who in world.blockers.items())),
+            world.rcu.key(lambda one: self._numbers[one]),
+            tuple(sorted(self._numbers[one] for one in world.heap.allocated)),
         )
         return memory, shared, tuple(thread.key(self.number) for thread in self.threads)
 
@@ -125,7 +137,8 @@ class Replay:
                 continue
             if not one.condition():  # type: ignore[operator]
                 return one.kind
-        return None
+        held = [value for thread in self.threads for frame in thread.frames for value in (*frame.locals.values(), *frame.held)]
+        return "leak" if self.at_rest() and leaked(self.world.heap, self.cells, held) else None
 
     def seen(self) -> set[int]:
         """The `sometimes` that hold now."""
