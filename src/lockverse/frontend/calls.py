@@ -137,7 +137,7 @@ def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument
 def _results(instance: Instance, dsts: tuple[ops.Reg, ...]) -> Result:
     values = iter(dsts)
     typed = tuple(
-        Typed(ops.Imm(0), kind) if isinstance(kind, Null) else Typed(next(values), kind) for kind in instance.shape
+        Typed(ops.Imm(0), kind) if isinstance(kind, Null | Unknown) else Typed(next(values), kind) for kind in instance.shape
     )
     if not instance.shape:
         return Typed(ops.Imm(0), VOID)
