@@ -38,6 +38,7 @@ class node:
     count: atomic_t
     lock: spinlock_t
     other: spinlock_t
+    ref: refcount_t
 
 
 """

@@ -15,10 +15,10 @@ from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
 from lockverse.check.spinning import Spinning
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
-from lockverse.engine import Options, search
+from lockverse.engine import Options, search_all
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.observer import Observer
-from lockverse.explore.search import Progress, Result
+from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.suggest import nearest
@@ -27,12 +27,14 @@ from lockverse.ir.program import Linked, Program
 from lockverse.ir.source import Origin
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
-from lockverse.machine.record import Ending, record
+from lockverse.machine.names import Names
+from lockverse.machine.record import Ending, record, taking_of
+from lockverse.passes.coverage import Fires, Item, Way
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
 from lockverse.report.verdict import Engine, Outcome
-from lockverse.trace.model import Trace
+from lockverse.trace.model import Column, Reason, Trace, called
 from lockverse.trace.serialize import FORMAT, TraceFormatError, dumps, loads
 from lockverse.trace.verdict import Verdict
 
@@ -195,8 +197,8 @@ def check(task: Task, bounds: Bounds, progress: Callable[[Progress], None], opti
     """Explore every interleaving of a scheme, as far as `bounds` let."""
     linked = linked_of(task)
     options = options or Options()
-    result = search(linked, _observers if options.spinning else _safety, bounds, progress, options)
-    return _outcome(task, linked, result, options.spinning)
+    result = search_all(linked, _observers if options.spinning else _safety, bounds, progress, options)
+    return _outcome(task, linked, result, options)
 
 
 def _safety(machine: Interpreter) -> list[Observer]:
@@ -209,22 +211,49 @@ def _observers(machine: Interpreter) -> list[Observer]:
     return [*_safety(machine), Spinning()]
 
 
-def _outcome(task: Task, linked: Linked, result: Result, spinning: bool) -> Outcome:
+def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Outcome:
     verdict = Verdict.BROKEN if result.failing else Verdict.HOLDS if result.complete else Verdict.UNKNOWN
     counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
     outcome = Outcome(
         task.scheme, task.file.shown, task.shown, verdict, *counts,
-        engine=_engine_of(result), shortest=result.shortest, spinning=spinning,
+        engine=_engine_of(result), shortest=result.shortest, spinning=options.spinning, findings=options.findings,
     )  # fmt: skip
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)
     if result.failing is None:
+        never = _never(linked, result.never)
+        outcome = replace(outcome, never=never)
+        if options.strict and never:
+            message = f"{never[0]}" + (f", and {len(never) - 1} more" if len(never) > 1 else "")
+            return replace(outcome, verdict=Verdict.BROKEN, reason=Reason.NEVER_EXERCISED.value, message=message)
         return outcome
     failing = result.failing
-    trace = record(linked, failing.schedule, Ending(failing.reason, failing.condition, failing.loop, failing.starter), task.shown)
+    trace = record(linked, failing.schedule, _ending(failing), task.shown)
     return replace(
-        outcome, reason=failing.reason.value, message=trace.failure.message, switches=failing.switches, trace=trace
+        outcome, reason=failing.reason.value, message=trace.failure.message, switches=failing.switches, trace=trace,
+        also=tuple(record(linked, one.schedule, _ending(one), task.shown).failure.message for one in result.also),
     )
+
+
+def _ending(failing: Failing) -> Ending:
+    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking)
+
+
+def _never(linked: Linked, items: Sequence[Item]) -> tuple[str, ...]:
+    """What no execution does, in words: sides of conditions in the order of the source, handlers, locks."""
+    program = linked.program
+    columns = [Column(one.title, one.cpu, (), one.context) for one in program.threads]
+    names = Names(program).locks
+    found: list[tuple[int, str, int, str]] = []
+    for item in items:
+        if isinstance(item, Way):
+            one = program.statements[item.statement]
+            found.append((0, one.file, one.line, f"never {str(item.outcome).lower()}: `{one.text.rstrip(':')}` ({one.file}:{one.line})"))
+        elif isinstance(item, Fires):
+            found.append((1, "", item.thread, f"never fires: {called(columns, item.thread)}"))
+        else:
+            found.append((2, "", item.lock, f"never waited for: {names[item.lock]}"))
+    return tuple(text for _, _, _, text in sorted(found))
 
 
 def _engine_of(result: Result) -> Engine:
@@ -283,7 +312,7 @@ def replay(trace: Trace, beside: Path) -> Trace:
     starter = next((event.thread for event in trace.events if event.kind == "start"), None)
     loop = trace.failure.loop
     body, rest = (moves, []) if loop is None else (moves[:loop], moves[loop:])
-    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter)
+    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, taking_of(linked, trace.failure.taking))
     return record(linked, body, ending, trace.parameters)
 
 

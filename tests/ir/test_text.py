@@ -28,8 +28,8 @@ small = st.integers(0, 9)
 text = st.text(max_size=6)
 words = st.sampled_from(["a", "b.c", "_x1", "ünïcode"])
 integers = st.builds(Int, st.sampled_from([8, 16, 32, 64]), st.booleans(), st.booleans())
-enums = st.builds(Enum, words, st.lists(text, min_size=1, max_size=3).map(tuple))
-targets = st.one_of(st.builds(StructRef, words), st.builds(Array, st.one_of(integers, st.builds(StructRef, words)), small))
+enums = st.builds(Enum, words, st.lists(text, min_size=1, max_size=3).map(tuple), st.booleans())
+targets = st.one_of(st.builds(StructRef, words), st.builds(Array, st.one_of(integers, st.builds(StructRef, words)), small, st.booleans()))
 scalars = st.one_of(integers, st.just(Bool()), enums, st.builds(Ptr, targets))
 types = st.one_of(scalars, targets)
 registers = st.builds(Reg, small)
@@ -40,6 +40,7 @@ anyop = st.one_of(
     st.builds(ops.Copy, registers, values, at), st.builds(ops.Unary, registers, st.sampled_from(ops.UNARY), values, scalars, at),
     st.builds(ops.Binary, registers, st.sampled_from(ops.ARITHMETIC + ops.COMPARISON), values, values, scalars, at),
     st.builds(ops.Narrow, registers, values, integers, text, at), st.builds(ops.Field, registers, values, small, text, at),
+    st.builds(ops.Container, registers, values, st.builds(StructRef, words), small, text, at),
     st.builds(ops.Element, registers, values, values, small, small, at), st.builds(ops.Self, registers, at),
     st.builds(ops.Lifetime, registers, values, at), st.builds(ops.Held, registers, values, small, at),
     st.builds(ops.Step, text, st.sampled_from(ops.ORDERS), st.one_of(st.none(), values), at),

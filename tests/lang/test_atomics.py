@@ -8,7 +8,17 @@ from __future__ import annotations
 import pytest
 
 import lockverse
-from lockverse import atomic64_t, atomic_long_t, atomic_t
+from lockverse import (
+    ATOMIC64_INIT,
+    ATOMIC_INIT,
+    ATOMIC_LONG_INIT,
+    atomic64_t,
+    atomic_cond_read_acquire,
+    atomic_cond_read_relaxed,
+    atomic_long_t,
+    atomic_t,
+)
+from lockverse.lang.errors import WouldBlock
 
 TOP, LOW = (1 << 31) - 1, -(1 << 31)
 V = "v"  # where the variable stands among the arguments
@@ -67,7 +77,18 @@ def test_family(name: str, row: str, kind: type, bits: int) -> None:
 def test_there_are_no_others() -> None:
     from lockverse.lang.atomics import __all__ as names
 
-    assert set(names) - {one[0] for one in _names()} == {"ATOMIC_INIT", "atomic_t", "atomic64_t", "atomic_long_t"}
+    waiting = {f"{prefix}_cond_read_{order}" for prefix in ("atomic", "atomic64", "atomic_long") for order in ("acquire", "relaxed")}
+    types = {"ATOMIC_INIT", "ATOMIC64_INIT", "ATOMIC_LONG_INIT", "atomic_t", "atomic64_t", "atomic_long_t"}
+    assert set(names) - {one[0] for one in _names()} == waiting | types
+
+
+def test_waiting() -> None:
+    """Under plain Python nobody changes the value while one waits."""
+    variable = ATOMIC_INIT(3)
+    assert atomic_cond_read_acquire(variable, lambda VAL: VAL > 2) == 3
+    with pytest.raises(WouldBlock):
+        atomic_cond_read_relaxed(variable, lambda VAL: VAL > 3)
+    assert (ATOMIC64_INIT(1).counter, ATOMIC_LONG_INIT(2).counter) == (1, 2)
 
 
 def test_orders() -> None:

@@ -148,7 +148,7 @@ def test_locks() -> None:
         with pytest.raises(CheckFailed) as caught:
             spin_lock(one.lock)
         assert caught.value.reason == "recursive-locking"
-        with running(task_struct(pid=1)):
+        with running(task_struct(pid=1, cpu=1)):
             assert smp_processor_id() == 1
             with pytest.raises(WouldBlock):
                 spin_lock(one.lock)
@@ -161,13 +161,13 @@ def test_locks() -> None:
 
 def test_rcu() -> None:
     rcu_read_lock()
-    with running(task_struct(pid=1)), pytest.raises(WouldBlock):
+    with running(task_struct(pid=1, cpu=1)), pytest.raises(WouldBlock):
         synchronize_rcu()
     with pytest.raises(CheckFailed) as caught:
         synchronize_rcu()
     assert caught.value.reason == "rcu-self-wait"
     rcu_read_unlock()
-    with running(task_struct(pid=1)):
+    with running(task_struct(pid=1, cpu=1)):
         synchronize_rcu()
     with pytest.raises(CheckFailed):
         rcu_read_unlock()

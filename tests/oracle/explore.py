@@ -15,6 +15,7 @@ from typing import Any
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
+from lockverse.lang.task import cpu_count
 from lockverse.lang.types import is_scalar
 
 from .interpreter import Context, Pruned, Thread, World
@@ -41,6 +42,7 @@ class Replay:
 
     def __init__(self, scheme: Callable[..., Any], arguments: Mapping[str, object]) -> None:
         self.scene = lang_scene.build(scheme, arguments)
+        self.cpus = lang_scene.cpus_of(self.scene)
         self.objects: list[Any] = []
         self.cells: list[tuple[Any, Any]] = []
         self._numbers: dict[int, int] = {}
@@ -48,8 +50,9 @@ class Replay:
         roots += list(getattr(scheme, "__globals__", {}).values())
         roots += [one for pool in self.scene.pools.values() for one in pool.objects]
         self.heads: list[Any] = []
-        for root in roots:
-            self._walk(root)
+        with cpu_count(self.cpus):
+            for root in roots:
+                self._walk(root)
         self.initial = [self._get(*cell) for cell in self.cells]
         self.threads: list[Thread] = []
         self.world = World()
@@ -272,4 +275,6 @@ class _Search:
 
 def brute_force(scheme: Callable[..., Any], arguments: Mapping[str, object], limit: int = 5000) -> Found:
     """Explore a scheme by brute force. Fails with AssertionError above `limit` states."""
-    return _Search(Replay(scheme, arguments)).run(limit)
+    replay = Replay(scheme, arguments)
+    with cpu_count(replay.cpus):
+        return _Search(replay).run(limit)

@@ -18,9 +18,10 @@ from typing import Any
 
 from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
-from lockverse.lang.types import is_scalar
+from lockverse.lang.types import IntegerType, is_scalar
 
 from .lifetimes import LOOPS, Heap, Lifetimes
+from .macros import BITS, COND_LOADS, Macros, as_said
 from .rcu import Rcu, Readers
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
@@ -91,7 +92,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     raise LookupError(function)
 
 
-class Thread(Readers, Lifetimes):
+class Thread(Readers, Lifetimes, Macros):
     """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
 
     def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -357,9 +358,15 @@ class Thread(Readers, Lifetimes):
         self.frame.held.append(base)
         index = yield from self._value(node.slice)
         self.frame.held.pop()
+        return self._element(base, index)
+
+    def _element(self, base: Any, index: int) -> Place:
         if not 0 <= index < len(base):
             raise Fault("out-of-bounds")
         return Place(lambda: base[index], lambda value: base.__setitem__(index, value), base.type.element, (base, index))
+
+    def _field(self, base: Any, name: str) -> Place:
+        return _field(base, name)
 
     def _x_BinOp(self, node: ast.BinOp) -> Steps:
         left = yield from self._value(node.left)
@@ -401,6 +408,12 @@ class Thread(Readers, Lifetimes):
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name in READS or name in WRITES or name in ("xchg", "cmpxchg", "try_cmpxchg"):
             return (yield from self._on_place(name, node))
+        if name in BITS:
+            return (yield from self._bit(name, node))
+        if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
+            return (yield from self._this_cpu(name, node))
+        if name in COND_LOADS:
+            return (yield from self._cond_load(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
             if true((yield from self._value(node.args[0]))):
                 raise Fault("warning" if name.startswith("WARN") else "bug")
@@ -412,6 +425,10 @@ class Thread(Readers, Lifetimes):
             return None
         if name == "smp_processor_id":
             return self.me
+        pointer = None
+        if name == "" or name in self.frame.locals:
+            pointer = yield from self._value(node.func)
+            self.frame.held.append(pointer)
         args = []
         for one in node.args:
             args.append((yield from self._value(one)))
@@ -420,7 +437,11 @@ class Thread(Readers, Lifetimes):
         for keyword in node.keywords:
             kwargs[keyword.arg] = yield from self._value(keyword.value)
             self.frame.held.append(kwargs[keyword.arg])
-        del self.frame.held[len(self.frame.held) - len(args) - len(kwargs) :]
+        del self.frame.held[len(self.frame.held) - len(args) - len(kwargs) - (pointer is not None) :]
+        if pointer is not None:
+            _not_null(pointer)
+            self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
+            return (yield from self._call(pointer, args, kwargs))
         if name == "len":
             return len(args[0])
         if name == "assume":
@@ -434,8 +455,19 @@ class Thread(Readers, Lifetimes):
             return (yield from own(node, *args))
         if name.startswith("atomic"):
             return (yield from self._atomic(name, node, args))
+        function = self._name(name)
+        if isinstance(function, IntegerType):
+            return converted(function, args[0])
+        if hasattr(function, "__lockverse_step__"):
+            return (yield from self._primitive(function, node, args))
+        if name == "per_cpu":
+            return (yield from self._load(self._element(*args), node))
+        if name in ("this_cpu_ptr", "raw_cpu_ptr"):
+            return self._element(*args, self.me).get()
+        if hasattr(function, "__lockverse_intrinsic__"):
+            return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
-        return (yield from self._call(self._name(name), args, kwargs))
+        return (yield from self._call(function, args, kwargs))
 
     def _on_place(self, name: str, node: ast.Call) -> Steps:
         place = yield from self._place(node.args[0])

@@ -1,6 +1,7 @@
 """The schemes of the repository: verdicts as expected, counts equal to brute force, every race replayed.
 
-Expected verdicts and reasons come from thinking (said in each .expected.toml), counts from brute force alone.
+Expected verdicts and reasons come from thinking (said in each .expected.toml), counts from brute force alone. Where brute force
+does not know the vocabulary (NOT_BY_BRUTE_FORCE) nothing but verdict and reason is expected.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from lockverse.trace.serialize import dumps, loads
 
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
+
+NOT_BY_BRUTE_FORCE = {"contexts"}  # tests/machine/test_contexts.py has closed forms
 
 
 def _tasks(every: bool) -> list[Task]:
@@ -36,10 +39,12 @@ def test_expected(task: Task) -> None:
     }  # fmt: skip
     if outcome.reason is not None:
         found |= {"reason": outcome.reason, "context_switches": outcome.switches}
+    if task.file.path.parent.name in NOT_BY_BRUTE_FORCE:
+        found = {name: value for name, value in found.items() if name in ("verdict", "reason")}
     assert found == expected
 
 
-@pytest.mark.parametrize("task", _tasks(every=True), ids=_name)
+@pytest.mark.parametrize("task", [one for one in _tasks(every=True) if one.file.path.parent.name not in NOT_BY_BRUTE_FORCE], ids=_name)
 def test_brute_force_agrees(task: Task) -> None:
     outcome = check(task, Bounds(), lambda _: None)
     found = brute_force(task.file.schemes[task.scheme], dict(task.arguments))

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     wrong: list[Diagnostic] = []
     outcomes: list[Outcome] = []
     bounds = Bounds(options.max_states, options.max_depth, options.max_seconds, options.max_memory, options.max_ops)
-    engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning)
+    engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning, options.strict, not options.no_findings)
     taken: set[str] = set()
     for task in _tasks(options, wrong):
         outcome = _check(task, bounds, engine, wrong)

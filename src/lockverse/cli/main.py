@@ -127,7 +127,7 @@ _BOUNDS = {
 
 
 def _engine(one: argparse.ArgumentParser) -> None:
-    group = one.add_argument_group("the engine", "the verdict depends on none of these but --no-spinning, the counts on --reduce")
+    group = one.add_argument_group("the engine", "the verdict depends on none of these but --no-spinning and --no-findings, the counts on --reduce")
     group.add_argument(
         "--engine", choices=("auto", "reference", "native"), default="auto",
         help="the reference search, machine code, or (default) the one and, for larger schemes, the other",
@@ -137,6 +137,8 @@ def _engine(one: argparse.ArgumentParser) -> None:
         help=f"interleavings that need not be run: all (default), none, or some of {','.join(REDUCTIONS)}",
     )  # fmt: skip
     group.add_argument("--no-spinning", action="store_true", help="do not look for endless spinning: it can take as long as all else")
+    group.add_argument("--strict", action="store_true", help="a scheme is broken if a condition never comes out one way, a handler never fires, or a lock is never waited for")
+    group.add_argument("--no-findings", action="store_true", help="do not look for data races and for locks taken in a wrong order or context")
     group.add_argument("--jobs", type=_positive, default=0, metavar="N", help="threads that search (default: one a core, 8 at most)")
 
 

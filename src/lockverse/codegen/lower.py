@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockverse.ir import ops
+from lockverse.ir.contexts import ENTRIES
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
+from lockverse.passes.coverage import Contended, Fires, Item, ways
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -24,6 +26,7 @@ from .layout import FINISHED, Layout, Place
 from .plan import FREE, Need, Plan
 from .references import referred
 from .text import Tables, Writer, literal
+from .traps import TrapWriter
 from .values import ANY, Env, Flow, Values, value_of
 
 # What a thread's function adds up in the words of %acc.
@@ -35,6 +38,7 @@ FLAGS_AT: Final = 48
 NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
 FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
+NOTES: Final = tuple(1 << bit for bit in range(7, 16))  # flags for what had not been exercised before; the last for all that is left
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
 TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
@@ -51,6 +55,8 @@ class Context:
     rounds: int
     plan: Plan
     repeating: Mapping[int, frozenset[tuple[int, int]]]
+    traps: TrapWriter
+    notes: Mapping[Item, int]
 
 
 class Function:
@@ -64,6 +70,7 @@ class Function:
         self.access = Access(self.out, self.layout, context.tables, self.words)
         self.arithmetic = Arithmetic(self.out, lambda condition: self.out.unless(condition, "fault"))
         self._ends = context.values.ends(self.code)
+        self._began: ops.Step | None = None
         self._repeating = context.repeating.get(id(self.code), frozenset())
 
     # The parts every function has
@@ -192,6 +199,28 @@ class Function:
 
     def _step(self, op: ops.Step, env: Env) -> None:
         """The step has begun."""
+        self._began = op
+        if self.flow.thread >= 0:
+            self.context.traps.step(self, self._at, op, env)
+            self._note_step(op, env)
+
+    def _note_step(self, op: ops.Step, env: Env) -> None:
+        """A handler begins, or somebody is about to take a lock that another waits for as well."""
+        if op.kind in ENTRIES:
+            self._note(Fires(self.flow.thread))
+        wanted = [item for item in self.context.notes if isinstance(item, Contended)] if op.takes else []
+        for item in wanted:
+            assert op.target is not None
+            if item.lock in self.context.values.addresses(op.target, env):
+                met = self.context.traps.wanted_by_another(self, item.lock)
+                mine = self.out.compare("eq", self.operand(op.target, env), str(item.lock))
+                self._note(item, self.out.binary("and", met, mine, "i1"))
+
+    def _note(self, item: Item, condition: str = "true") -> None:
+        flag = self.context.notes.get(item)
+        if flag is not None:
+            pointer = self.out.let(f"getelementptr i64, ptr %acc, i64 {FLAGS}")
+            self.out.store(self.out.binary("or", self.out.load(pointer), self.out.select(condition, str(flag), "0")), pointer)
 
     def _load(self, op: ops.Load, env: Env) -> None:
         cells = sorted(self.context.values.addresses(op.address, env))
@@ -264,7 +293,19 @@ class Function:
             self.out.unless(self.held_for(address, {cell: protected.get(cell, FREE) for cell in cells}), "unfit")
 
     def _await(self, op: ops.Await, env: Env) -> None:
+        self._note_waiting(op, env)
         self.out.unless(self._truth(op.condition, env), "blocked")
+
+    def _note_waiting(self, op: ops.Await, env: Env) -> None:
+        """A thread that cannot take a lock waits for it."""
+        step = self._began
+        if self.flow.thread < 0 or step is None or not step.takes or step.target is None:
+            return
+        for item in self.context.notes:
+            if isinstance(item, Contended) and item.lock in self.context.values.addresses(step.target, env):
+                waits = self.out.compare("eq", self.operand(op.condition, env), "0")
+                mine = self.out.compare("eq", self.operand(step.target, env), str(item.lock))
+                self._note(item, self.out.binary("and", waits, mine, "i1"))
 
     def _assume(self, op: ops.Assume, env: Env) -> None:
         self.out.unless(self._truth(op.condition, env), "pruned")
@@ -297,8 +338,11 @@ class Function:
         condition = self._truth(op.condition, env)
         yes, no = self.out.fresh()[1:], self.out.fresh()[1:]
         self.out.branch(condition, yes, no)
+        decides = dict(ways(self.layout.linked, op)) if self.context.notes and self.flow.thread >= 0 else {}
         for label, target in ((yes, op.yes), (no, op.no)):
             self.out.label(label)
+            if (way := decides.get(label == yes)) is not None:
+                self._note(way)
             self._round(target)
             self._on(target)
         self._done = True

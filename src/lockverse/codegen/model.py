@@ -14,13 +14,16 @@ Leaves out compiling the text: the room jit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import LOOKED_AT_REST, Reason
+from lockverse.ir.traps import NO_TRAPS, Traps
+from lockverse.passes.coverage import Item
 from lockverse.passes.progress import repeating
 
 from .access import Access
@@ -44,6 +47,7 @@ from .lower import (
 from .plan import NO_PLAN, Plan
 from .symmetry import Exchange, canonical_text, network
 from .text import Tables, Writer, literal
+from .traps import TrapWriter
 from .values import Unsupported, Values
 
 Symmetry = Callable[[Layout], Sequence[Sequence[int]]]  # the groups of threads that are interchangeable in a layout
@@ -73,13 +77,14 @@ class Model:
 
 def make_model(
     linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *,
-    without: frozenset[int] = frozenset(), stepping: bool = False,
+    without: frozenset[int] = frozenset(), stepping: bool = False, traps: Traps = NO_TRAPS,
+    notes: Mapping[Item, int] = MappingProxyType({}),
 ) -> Model:  # fmt: skip
     """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
     make_layout. Raises Unsupported for code this back end does not lower."""
     layout = make_layout(linked, values, guesses, without)
     repeats = {number: repeating(code) for number, code in {id(code): code for code in linked.codes}.items()}
-    context = Context(layout, values, Tables(), rounds, plan, repeats)
+    context = Context(layout, values, Tables(), rounds, plan, repeats, TrapWriter(layout, values, traps), notes)
     size = sum(len(code.ops) for code in linked.codes)
     threads = [ThreadFunction(context, flow).text() for flow in values.flows]
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]

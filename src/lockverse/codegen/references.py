@@ -7,7 +7,6 @@ any others. Leaves out which registers those are: passes/references.py.
 from __future__ import annotations
 
 from lockverse.ir import ops
-from lockverse.ir.program import NO_CPU
 
 from .access import Access
 from .layout import Layout, Standing
@@ -18,7 +17,7 @@ def referred(out: Writer, access: Access, layout: Layout, base: str, size: int) 
     """An i1: a register of a CPU at rest holds the address of one of the `size` cells from `base` on."""
     found = "false"
     for number, mine in enumerate(layout.threads):
-        for pc, standing in mine.standing.items() if layout.linked.program.threads[number].cpu != NO_CPU else ():
+        for pc, standing in mine.standing.items() if layout.linked.program.threads[number].cpu >= 0 else ():
             step = layout.linked.codes[number].ops[pc]
             assert isinstance(step, ops.Step)
             for register in step.holds:

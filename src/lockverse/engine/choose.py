@@ -13,8 +13,12 @@ from lockverse.explore.bounds import INTERRUPTED, Bounds, least
 from lockverse.explore.observer import Observer
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.ir.program import Linked
+from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.machine.interpreter import Interpreter
+from lockverse.passes.coverage import Item, items
 from lockverse.reduction import REDUCTIONS
+
+from .takings import contendable
 
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
 FIRST_STEPS: Final = 4_500  # likewise, of all threads: with many of them a state takes as many times longer
@@ -28,33 +32,43 @@ class Options:
     reductions: tuple[str, ...] = REDUCTIONS
     jobs: int = 0
     spinning: bool = True  # whether endless spinning is looked for
+    strict: bool = False  # whether what no execution does is a failure
+    findings: bool = True  # whether data races and the order of locks are looked at
 
 
 Observers: TypeAlias = Callable[[Interpreter], Sequence[Observer]]
 
 
-def search(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options) -> Result:
-    """Explore every interleaving, as far as `bounds` let."""
+def search(
+    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps = NO_TRAPS
+) -> Result:
+    """Explore every interleaving, as far as `bounds` let; what `traps` says is a fault too."""
+    seen: set[Item] = set()
     if options.engine == "reference":
-        return _reference(linked, observers, bounds, progress)
+        return _reference(linked, observers, bounds, progress, traps, seen)
     first = Result(0, 0, 0, 0, 0.0, False)
     if options.engine == "auto":
         first_states = min(FIRST_STATES, FIRST_STEPS // max(len(linked.codes), 1))
         within = replace(bounds, states=least(bounds.states, first_states))
-        first = _reference(linked, observers, within, progress)
+        first = _reference(linked, observers, within, progress, traps, seen)
         if within == bounds or first.bound is None or first.bound.name != "states":
             return first
     # Not at the top: LLVM and all that is about it take longer to load than most schemes take to check.
     from .native import Unsupported, search_compiled
 
     try:
-        return search_compiled(linked, observers, bounds, progress, options)
+        return search_compiled(linked, observers, bounds, progress, options, traps, seen)
     except Unsupported:
-        return _reference(linked, observers, bounds, progress)
+        return _reference(linked, observers, bounds, progress, traps, seen)
     except KeyboardInterrupt:  # while compiling; a search that runs has a result of its own
         return replace(first, bound=INTERRUPTED)
 
 
-def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None]) -> Result:
-    machine = Interpreter(linked, bounds.ops)
-    return explore(machine, observers(machine), bounds, progress)
+def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], traps: Traps, seen: set[Item]) -> Result:
+    """`seen` gains what was exercised."""
+    machine = Interpreter(linked, bounds.ops, traps)
+    result = explore(machine, observers(machine), bounds, progress)
+    seen |= machine.exercised()
+    if not result.complete or result.failing is not None:
+        return result
+    return replace(result, never=tuple(sorted((items(linked) | contendable(linked)) - seen, key=repr)))

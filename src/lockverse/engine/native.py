@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockverse.codegen.layout import Guesses, observe
-from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
+from lockverse.codegen.lower import BROKEN_RULE, NOTES, TAKEN_TWICE
 from lockverse.codegen.model import make_model
 from lockverse.codegen.plan import NO_PLAN, Plan
 from lockverse.codegen.values import Unsupported as Unsupported
@@ -26,9 +26,11 @@ from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
 from lockverse.ir.program import Linked
+from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
+from lockverse.passes.coverage import Item, items
 from lockverse.passes.keep import without_dead
 from lockverse.passes.specialise import specialise
 from lockverse.reduction.follow import Follower
@@ -38,6 +40,7 @@ from lockverse.reduction.symmetry import Groups, candidates, differing, groups, 
 
 from .choose import Observers, Options
 from .race import in_steps
+from .takings import contendable
 
 RACE_STATES: Final = 20_000_000  # looked through for the shortest race of what a reduced search found broken
 RESTARTS: Final = 200  # guesses mended in one search; each mends one more, so this many mean a fault of ours
@@ -46,10 +49,10 @@ MOST_JOBS: Final = 8  # threads, unless more are asked for: all of them share on
 
 
 def search_compiled(
-    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options
+    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps, seen: set[Item]
 ) -> Result:
     """Explore every interleaving in machine code, as far as `bounds` let. Raises Unsupported."""
-    return _Native(linked, observers, bounds, progress, options).search()
+    return _Native(linked, observers, bounds, progress, options, traps, seen).search()
 
 
 @dataclass(slots=True)
@@ -59,17 +62,22 @@ class _Native:
     bounds: Bounds
     progress: Callable[[Progress], None]
     options: Options
+    traps: Traps
+    seen: set[Item]  # of what there is to exercise
     guesses: Guesses = field(default_factory=Guesses)
     protected: dict[int, int] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()  # locks whose owners have to be in the state
+    items: set[Item] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
     def search(self) -> Result:
-        machine = Interpreter(self.linked, self.bounds.ops)
+        machine = Interpreter(self.linked, self.bounds.ops, self.traps)
         started = machine.start().outcome
         if not isinstance(started, Moved):
             return explore(machine, self.observers(machine), self.bounds, self.progress)
         seen = sample(machine, started.state)
+        self.seen |= machine.exercised()
+        self.items = items(self.linked) | contendable(self.linked)
         observe(self.guesses, self.linked, seen.states)
         self.protected = seen.protected()
         if not self.options.reductions:
@@ -105,7 +113,7 @@ class _Native:
         alike = candidates(linked) if "symmetry" in reductions else ()
         forgets = linked != self.linked
         linked = specialise(linked, differing(linked, alike))
-        machine = Interpreter(linked, bounds.ops)
+        machine = Interpreter(linked, bounds.ops, self.traps)
         values = Values(linked, together(linked, alike))
         spent = 0.0
         for _ in range(RESTARTS):
@@ -127,11 +135,16 @@ class _Native:
         raise AssertionError(f"{RESTARTS} guesses in a row failed")
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
-        began = time.monotonic()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole)
+        began, notes = time.monotonic(), self._notes()
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
-        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)
+        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat, notes)
+
+    def _notes(self) -> dict[Item, int]:
+        """A flag for each item that has not been seen yet; those there are too many of share the last."""
+        unseen = sorted(self.items - self.seen, key=repr)
+        return {item: NOTES[min(number, len(NOTES) - 1)] for number, item in enumerate(unseen)}
 
     def _mend(self, made: Compiled, problem: Void) -> None:
         if problem.guard == TAKEN_TWICE:

@@ -107,6 +107,7 @@ P_REPEATED = 17  # states with a move that passes a loop
 P_CHOSEN = 19  # address for a word for each pending successor
 P_CHECKED = 20  # the states before it in the block of places are checked
 P_NOWHERE = 21  # written where a branch would cost more
+P_NOTED = 22  # all flags of all expansions
 P_GROUPS = 18  # address for two words for each of BATCH states: used by `mark`
 WORKER_WORDS = 24
 HASH_BYTES = 16
@@ -255,6 +256,7 @@ def account(worker: int, state: int, flags: int) -> int:
     """Count and log what an expansion says: 0, LAYOUT, or LOG once the log is full."""
     if flags & LAYOUT_FLAG:
         return LAYOUT
+    store(worker, P_NOTED, load(worker, P_NOTED) | flags)
     store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
     store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
     store(worker, P_REPEATED, load(worker, P_REPEATED) + ((flags & REPEATED) != 0))

@@ -14,7 +14,7 @@ Leaves out making the model, and choosing an engine: the room engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -26,6 +26,7 @@ from lockverse.ir.reason import Reason
 from lockverse.jit.machine_code import Library
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Blocked, Disagreement, Faulted, Moved, Outcome, Pruned, TooLong, started
+from lockverse.passes.coverage import Item
 
 from . import kernel
 from .bounds import INTERRUPTED, BoundHit, Bounds, hit, memory_used
@@ -67,6 +68,7 @@ class Compiled:
     functions: Functions
     seconds: float
     may_repeat: bool
+    notes: Mapping[Item, int]
 
     def pack(self, state: MachineState) -> tuple[int, ...] | int:
         """The state as the compiled code has it, its threads in order; or the guard that has no room for it."""
@@ -426,7 +428,13 @@ class NativeSearch:
         return Result(
             states, total(kernel.P_TRANSITIONS), depth, total(kernel.P_COMPLETED),
             time.monotonic() - self.began, complete and bound is None, failing, bound, engine,
+            never=self._never() if complete and bound is None and failing is None else (),
         )  # fmt: skip
+
+    def _never(self) -> tuple[Item, ...]:
+        """What was to be noted and was not. Items that share a flag which is set may have been: they are left out."""
+        noted = self.store.noted()
+        return tuple(item for item, flag in self.compiled.notes.items() if not noted & flag)
 
 
 _MASK: Final = (1 << 64) - 1

@@ -18,7 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lockverse.ir.reason import Reason
+from lockverse.ir.traps import Taking
 from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome, Pruned, TooLong
+from lockverse.passes.coverage import Item
 
 from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used, out_of_memory
 from .graph import Edge, Graph
@@ -33,7 +35,7 @@ FAULT_RANK = 1_000_000  # what the scheme asked for is told before what nobody a
 class Failing:
     """How a scheme fails: `schedule` leads there (and for a fault, its last move is the one that fails). `condition` is
     the index of the property, if one failed; `loop` are the moves that then repeat for ever. `starter` is the thread that
-    failed before any step, if one did."""
+    failed before any step, if one did. `taking` is what was found of a lock."""
 
     reason: Reason
     schedule: Schedule
@@ -41,6 +43,7 @@ class Failing:
     condition: int | None = None
     loop: Schedule = ()
     starter: int | None = None
+    taking: Taking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Engine:
 class Result:
     """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
     `completed` counts the states in which every thread is at rest (those that have finished are): if there are none,
-    assumptions cut all short. `shortest`: no race is shorter than that of `failing`."""
+    assumptions cut all short. `shortest`: no race is shorter than that of `failing`. `also` is what else was found, `never` what there
+    is in the program that no execution does, if the search was complete."""
 
     states: int
     transitions: int
@@ -73,6 +77,8 @@ class Result:
     bound: BoundHit | None = None
     engine: Engine = Engine()
     shortest: bool = True
+    also: tuple[Failing, ...] = ()
+    never: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

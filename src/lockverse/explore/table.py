@@ -264,6 +264,13 @@ class Store:
         """A counter, over all workers."""
         return sum(worker.block.words[counter] for worker in self.workers)
 
+    def noted(self) -> int:
+        """All flags of all expansions."""
+        found = 0
+        for worker in self.workers:
+            found |= worker.block.words[kernel.P_NOTED]
+        return found
+
     def witness(self) -> int:
         """The properties of which a state was seen, a bit for each."""
         found = 0

@@ -16,9 +16,9 @@ from lockverse.ir import ops
 from lockverse.ir import types as ir
 from lockverse.lang import scene
 from lockverse.lang.structs import declaration, resolve_type
-from lockverse.lang.types import IntegerType
+from lockverse.lang.types import FunctionPointer, IntegerType
 
-from . import callbacks, expressions, intrinsics, lists
+from . import callbacks, expressions, functions, intrinsics, lists
 from .lowering import PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
@@ -40,6 +40,8 @@ def call(f: Lowering, node: ast.Call) -> Result:
     target = expressions.lower(f, node.func)
     if isinstance(target, Constant):
         return _call_constant(f, target.object, node)
+    if isinstance(target, Typed) and isinstance(target.type, ir.Enum) and target.type.functions:
+        return functions.call(f, target, node)
     if not (isinstance(target, Typed) and isinstance(target.type, Unknown)):
         f.error("K303", node.func, f"`{f.text(node.func)}` is not a function", describe(target))
     return NOTHING
@@ -239,7 +241,7 @@ def _convert_argument(
 
 
 def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]:
-    """The declared types of a function's parameters; those without an annotation, or with Any, take what they are given."""
+    """The declared types of a function's parameters; those without an annotation, with Any or `function`, take what they are given."""
     found: dict[str, ir.Scalar] = {}
     try:
         annotations = function.__annotations__
@@ -251,7 +253,7 @@ def parameter_types(f: Lowering, function: FunctionType) -> dict[str, ir.Scalar]
             continue
         try:
             kind = resolve_type(annotation, function.__globals__)
-            if kind is not Any:
+            if kind is not Any and not isinstance(kind, FunctionPointer):
                 found[name] = pointer_or_scalar(f.compiler.types.convert(kind))
         except Exception as problem:  # an annotation is the user's own code, and may raise anything
             f.compiler.bad_annotation(function, name, str(problem))

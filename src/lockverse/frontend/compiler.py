@@ -179,7 +179,7 @@ class Compiler:
     def _finish(self, f: Lowering, function: FunctionType, values: dict[str, Result], mode: str) -> Instance:
         shape = tuple(f.results or ())
         results = tuple(kind for kind in (settled(one) for one in shape) if kind is not None)
-        name = self._unique(function.__name__.strip("<>"))
+        name = self.unique(function.__name__.strip("<>"))
         parameters = sum(isinstance(v, Typed) and settled(v.type) is not None for v in values.values())
         if not self.reporter.any:  # a walk that reported something may have left blocks open
             self.functions[name] = f.build.finish(
@@ -187,7 +187,8 @@ class Compiler:
             )
         return Instance(name, results, tuple(ir.S64 if str(one) == "integer" else one for one in shape))
 
-    def _unique(self, name: str) -> str:
+    def unique(self, name: str) -> str:
+        """A name for a function that no other has: this one, or with a number."""
         count, found = 1, name
         while found in self.functions:
             count += 1

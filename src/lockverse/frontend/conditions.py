@@ -13,7 +13,7 @@ from lockverse.ir import types as ir
 
 from . import expressions
 from .lowering import Lowering
-from .types import Literal, Null, Typed, Unknown
+from .types import Literal, Null, Typed, Unknown, may_be_null
 
 # What going to `yes` and what going to `no` say of the statement: its condition came out true, false, or nothing yet.
 Outcomes = tuple[bool | None, bool | None]
@@ -69,14 +69,14 @@ def _chain(f: Lowering, node: ast.Compare, yes: int, no: int, outcomes: Outcomes
 def truth(f: Lowering, value: Typed, node: ast.expr, *, strict: bool = False) -> ops.Value:
     """A value as a condition: an integer that is not 0, a pointer that is not NULL."""
     if strict and not isinstance(value.type, ir.Bool | Unknown):
-        zero = "NULL" if isinstance(value.type, ir.Ptr | Null) else "0"
+        zero = "NULL" if isinstance(value.type, Null) or may_be_null(value.type) else "0"
         f.error(
             "K301", node, "`and` and `or` used as values take bools", f"this is a {value.type}",
             help=f"write `{f.text(node)} != {zero}`",
         )  # fmt: skip
-    elif isinstance(value.type, ir.Enum):
+    elif isinstance(value.type, ir.Enum) and not value.type.functions:
         f.error("K301", node, "an enum is not a condition", f"this is {value.type}", help="compare it with a member")
-    elif not isinstance(value.type, ir.Bool | ir.Int | ir.Ptr | Literal | Null | Unknown):
+    elif not isinstance(value.type, ir.Bool | ir.Int | ir.Enum | ir.Ptr | Literal | Null | Unknown):
         f.error("K301", node, "this is not a condition", "returns nothing")
     return value.value
 

@@ -80,7 +80,7 @@ def place(f: Lowering, node: ast.expr) -> tuple[ops.Value, ir.Type] | None:
     if isinstance(node, ast.Attribute):
         return field_of(f, lower(f, node.value), node)
     if isinstance(node, ast.Subscript):
-        return _element(f, lower(f, node.value), node)
+        return element_of(f, lower(f, node.value), node)
     f.error("K308", node, "this is not a place in memory", "a place is a field `x.f` or an element `a[i]`")
     return None
 
@@ -111,7 +111,9 @@ def _no_fields(f: Lowering, base: Typed, node: ast.Attribute) -> None:
         f.error("K205", node, "the type of this pointer cannot be told", "only NULL is ever stored in it",
                 help="declare the variable: `p: ptr[TYPE] = NULL`")  # fmt: skip
     elif not isinstance(base.type, Unknown):
-        f.error("K202", node, f"`{f.text(node.value)}` has no field `{node.attr}`", f"it is a {base.type}")
+        per_cpu = isinstance(base.type, ir.Ptr) and isinstance(base.type.target, ir.Array) and base.type.target.per_cpu
+        f.error("K202", node, f"`{f.text(node.value)}` has no field `{node.attr}`", f"it is a {base.type}",
+                help=f"say of which CPU: `this_cpu_ptr({f.text(node.value)}).{node.attr}`" if per_cpu else "")  # fmt: skip
 
 
 def _pointer_to(kind: ir.Type) -> ir.Scalar:
@@ -119,7 +121,8 @@ def _pointer_to(kind: ir.Type) -> ir.Scalar:
     return ir.Ptr(kind) if isinstance(kind, ir.StructRef | ir.Array) else ir.S64
 
 
-def _element(f: Lowering, base: Result, node: ast.Subscript) -> tuple[ops.Value, ir.Type] | None:
+def element_of(f: Lowering, base: Result, node: ast.Subscript) -> tuple[ops.Value, ir.Type] | None:
+    """The address and type of an element of the array `base` points to."""
     if isinstance(base, Typed) and isinstance(base.type, Unknown):
         return None
     if not isinstance(base, Typed) or not isinstance(base.type, ir.Ptr) or not isinstance(base.type.target, ir.Array):
@@ -149,7 +152,7 @@ def _access(f: Lowering, node: ast.expr) -> Result:
     base = lower(f, node.value)
     if isinstance(node, ast.Attribute) and isinstance(base, Constant):
         return _member(f, base.object, node)
-    found = field_of(f, base, node) if isinstance(node, ast.Attribute) else _element(f, base, node)
+    found = field_of(f, base, node) if isinstance(node, ast.Attribute) else element_of(f, base, node)
     return NOTHING if found is None else from_place(f, *found, node)
 
 

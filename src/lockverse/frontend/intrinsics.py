@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import calls, conditions, containers, expressions, pools
+from . import bits, calls, conditions, containers, expressions, functions, percpu, pools, waiting
 from .lowering import ATOMIC, OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -34,21 +34,35 @@ def arguments(f: Lowering, node: ast.Call, least: int, most: int, usage: str) ->
 # Macros on places
 
 
+_PLACE: Final = "x.field"
+_USAGE: Final[dict[str, tuple[str, ...]]] = {
+    "read": (_PLACE,), "write": (_PLACE, "value"), "xchg": (_PLACE, "value"), "cmpxchg": (_PLACE, "old", "new"),
+    "try_cmpxchg": (_PLACE, "old", "new"), "cond_load": (_PLACE, "lambda VAL: condition"), **dict.fromkeys(bits.KINDS, ("nr", _PLACE)),
+    **dict.fromkeys(percpu.COUNTING, (_PLACE,)), **dict.fromkeys(percpu.COMPUTING, (_PLACE, "value")),
+}  # fmt: skip
+
+
 def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
-    """READ_ONCE, WRITE_ONCE, xchg, cmpxchg and their like."""
-    count = {"read": 1 + info.given, "write": 2, "xchg": 2, "cmpxchg": 3, "try_cmpxchg": 3}[info.kind]
-    usage = f"{info.name}({', '.join(('x.field', 'old', 'new')[:count] if count == 3 else ('x.field', 'value')[:count])})"
-    if not arguments(f, node, count, count, usage):
+    """READ_ONCE, WRITE_ONCE, xchg, cmpxchg, set_bit and their like."""
+    if info.kind == "cond_read":
+        fits = arguments(f, node, 2, 2, f"{info.name}(x.count, lambda VAL: condition)")
+        return waiting.atomic(f, info, node) if fits else NOTHING
+    usage = (*_USAGE[info.kind], *(("condition",) if info.given else ()))
+    if not arguments(f, node, len(usage), len(usage), f"{info.name}({', '.join(usage)})"):
         return NOTHING
-    if any(isinstance(part, ast.Call) for part in ast.walk(node.args[0])):
-        return f.error("K308", node.args[0], f"{info.name} takes a place, with no call inside", "this calls a function",
+    number = bits.number(f, node) if info.kind in bits.KINDS else None
+    target = node.args[usage.index(_PLACE)]
+    if any(isinstance(part, ast.Call) for part in ast.walk(target)):
+        return f.error("K308", target, f"{info.name} takes a place, with no call inside", "this calls a function",
                        help="put the result of the call in a variable first")  # fmt: skip
-    found = expressions.place(f, node.args[0])
+    found = percpu.place(f, info, target) if info.per_cpu else expressions.place(f, target)
     if found is None:
         return NOTHING
     address, kind = found
     if isinstance(kind, ir.StructRef | ir.Array):
-        return f.error("K308", node.args[0], f"{info.name} takes a scalar field or element", f"this is a whole {kind}")
+        return f.error("K308", target, f"{info.name} takes a scalar field or element", f"this is a whole {kind}")
+    if number is not None:
+        return bits.operate(f, info, address, kind, number, node)
     return _PLACE_KINDS[info.kind](f, info, address, kind, node)
 
 
@@ -74,7 +88,7 @@ def _write(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, no
 
 def _operand(f: Lowering, node: ast.Call, index: int, kind: ir.Scalar) -> ops.Value:
     argument = node.args[index]
-    return f.coerce(expressions.typed(f, argument), kind, argument, f"`{f.text(node.args[0])}`")
+    return f.coerce(functions.operand(f, argument, kind), kind, argument, f"`{f.text(node.args[0])}`")
 
 
 def _exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:
@@ -102,6 +116,7 @@ def _compare_exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir
 
 _PLACE_KINDS: Final = {
     "read": _read, "write": _write, "xchg": _exchange, "cmpxchg": _compare_exchange, "try_cmpxchg": _compare_exchange,
+    "cond_load": waiting.load, **dict.fromkeys((*percpu.COUNTING, *percpu.COMPUTING), percpu.compute),
 }  # fmt: skip
 
 
@@ -274,25 +289,32 @@ def _current_task(f: Lowering, node: ast.Call) -> Result:
     return Typed(dst, f.compiler.task_pointer)
 
 
-def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
-    """The number of the running CPU, from where its task_struct stands among those of all."""
+def processor(f: Lowering, node: ast.AST) -> ops.Value:
+    """The number of the running CPU: what its task_struct says, which nobody changes."""
     _forbid(f, node, "ask which CPU it runs on")
-    self, offset, number = f.temp(f.compiler.task_pointer), f.temp(ir.S64), f.temp(ir.S64)
+    self, place = f.temp(f.compiler.task_pointer), f.temp(ir.Ptr(ir.StructRef("task_struct")))
+    field = f.compiler.types.structs["task_struct"].field("cpu")
+    assert field is not None
     f.emit(ops.Self(self, f.at(node)))
-    f.emit(ops.Binary(offset, "sub", self, ops.Imm(f.compiler.tasks), ir.S64, f.at(node)))
-    f.emit(ops.Binary(number, "floordiv", offset, ops.Imm(f.compiler.task_size), ir.S64, f.at(node)))
-    return Typed(number, ir.S64)
+    f.emit(ops.Field(place, self, field.offset, "task_struct.cpu", f.at(node)))
+    return f.load(place, field.type, node).value  # type: ignore[arg-type]
+
+
+def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
+    return Typed(processor(f, node), ir.S64)
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")`, `flags.may_sleep` or `not` of them comes to in a function of the vocabulary; None for any other
-    condition."""
+    """What `feature("name")` in a function of the vocabulary, what a constant argument of it says (`flags.may_sleep`), a parameter that
+    is a function, or `not` of them comes to; None for any other condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
         return None if inner is None else not inner
     if f.vocabulary and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        known = f.constants.get(node.value.id)  # `flags.may_sleep`: what a constant argument says
+        known = f.constants.get(node.value.id)
         return bool(getattr(known.object, node.attr, False)) if isinstance(known, Constant) else None
+    if isinstance(node, ast.Name) and isinstance(f.constants.get(node.id), Constant):
+        return True  # a parameter that is a function
     if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "feature"):
         return None
     return _message(f, node.args[0], "") in f.compiler.features
@@ -320,12 +342,18 @@ def _rest(f: Lowering, node: ast.Call) -> Result:
     return _NOTHING_RETURNED
 
 
-def _same(f: Lowering, node: ast.Call) -> Result:
-    return expressions.lower(f, node.args[0]) if arguments(f, node, 1, 1, f"{f.text(node.func)}(x)") else NOTHING
+def _data_race(f: Lowering, node: ast.Call) -> Result:
+    """Its plain accesses are as good as marked ones."""
+    if not arguments(f, node, 1, 1, "data_race(x)"):
+        return NOTHING
+    before, f.excused = f.excused, True
+    value = expressions.lower(f, node.args[0])
+    f.excused = before
+    return value
 
 
 def _only_in_loop(f: Lowering, node: ast.Call) -> Result:
-    return f.error("K104", node, f"{f.text(node)} stands only in a for loop", "here", help=f"for task in {f.text(node)}: ...")
+    return f.error("K104", node, f"{f.text(node)} stands only in a for loop", "here", help=f"for one in {f.text(node)}: ...")
 
 
 def length(f: Lowering, node: ast.Call) -> Result:
@@ -342,10 +370,12 @@ def length(f: Lowering, node: ast.Call) -> Result:
 
 INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "current_task": _current_task, "all_tasks": _only_in_loop, "wait_until": _wait_until, "require": _require,
-    "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _same,
+    "assume": _assume, "choose": _choose, "cpu_relax": _nothing, "barrier": _nothing, "data_race": _data_race,
+    "per_cpu": percpu.per_cpu, "per_cpu_ptr": percpu.per_cpu, "this_cpu_ptr": percpu.this_cpu_ptr, "raw_cpu_ptr": percpu.this_cpu_ptr,
+    "num_possible_cpus": percpu.count, "num_online_cpus": percpu.count, "for_each_possible_cpu": _only_in_loop,
+    "for_each_online_cpu": _only_in_loop,
     "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
-    "allocate": pools.allocate, "free": pools.free,
-    "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
+    "allocate": pools.allocate, "free": pools.free, "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
 }  # fmt: skip

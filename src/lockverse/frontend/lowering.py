@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from .compiler import Compiler
 
 # How a function's accesses run: each a step of its own; all inside its caller's step; all in a step of its own that is
-# shown as the call; or on one state as a whole.
-STEPS, ATOMIC, PRIMITIVE, OBSERVER = "steps", "atomic", "primitive", "observer"
+# shown as the call; on one state as a whole; or there are none.
+STEPS, ATOMIC, PRIMITIVE, OBSERVER, VALUES = "steps", "atomic", "primitive", "observer", "values"
 _MISSING = object()
 
 
@@ -90,6 +90,7 @@ class Lowering:
         self.cleanups: list[Callable[[], None]] = []
         self.statement = 0
         self.changed = False
+        self.excused = False  # inside data_race()
         self.vocabulary = compiler.is_vocabulary(function)
         self.caller: tuple[Lowering, ast.AST] | None = None
         self.origin: int | None = None  # of all ops, in code that stands in no file
@@ -148,7 +149,10 @@ class Lowering:
     def step(self, kind: str, order: str, target: ops.Value | None, node: ast.AST) -> None:
         """Begin a step, unless this code runs inside one or reads a state as a whole."""
         if self.mode == STEPS:
-            self.emit(ops.Step(kind, order, target, self.at(node)))
+            self.emit(ops.Step(kind, "once" if self.excused and order == "plain" else order, target, self.at(node)))
+        elif self.mode == VALUES:
+            self.error("K102", node, "a condition that is waited for looks at the value that was read, and at nothing else in memory",
+                       "another access", help="put it in a variable before, or look at both in a loop")  # fmt: skip
 
     def load(self, address: ops.Value, kind: ir.Scalar, node: ast.AST) -> Typed:
         """Load a cell, inside a step."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import FunctionType
 
 from lockverse.ir import types as ir
 from lockverse.ir.program import Cell, Object, Pool
+from lockverse.lang.null import Null
 from lockverse.lang.scene import PoolDeclaration
 from lockverse.lang.structs import Array, is_object
 
@@ -31,6 +33,7 @@ class Memory:
         self.heads: list[int] = []  # the rcu_heads
         self.constants: set[int] = set()  # cells of pooled objects that stay what they are when the object is freed
         self.permanent = 0
+        self.problems: list[str] = []  # what cannot be laid out as the scene has it
         self._addresses: dict[int, int] = {}
         self._kept: list[object] = []  # an object's id() is its key: it must not be collected meanwhile
         self._values: dict[int, object] = {}
@@ -92,8 +95,10 @@ class Memory:
         elif isinstance(kind, ir.Array):
             assert isinstance(value, Array)
             self._enter(value)
-            for index, one in enumerate(value):
-                self._lay_out(f"{name}[{index}]", kind.element, one)
+            for index in range(kind.length):
+                self._lay_out(f"{name}[{index}]", kind.element, value[index])
+            if len(value.elements) > kind.length:
+                self.problems.append(f"{name} has a value for CPU {len(value.elements) - 1}, and the last CPU is {kind.length - 1}")
         else:
             self._values[len(self.cells)] = value
             self.cells.append(Cell(name, kind, 0))
@@ -127,7 +132,7 @@ class Memory:
         while done < len(self.cells):
             cell = self.cells[done]
             if done in self._values:
-                first = self._scalar(self._values[done], cell.name)
+                first = self._scalar(self._values[done], cell)
                 self.cells[done] = Cell(cell.name, cell.type, first)
             done += 1
 
@@ -135,11 +140,15 @@ class Memory:
         """Give a cell its first value."""
         self.cells[address] = replace(self.cells[address], initial=value)
 
-    def _scalar(self, value: object, name: str) -> int:
+    def _scalar(self, value: object, cell: Cell) -> int:
         if is_object(value):
-            return self.address(value, name)
+            return self.address(value, cell.name)
+        if isinstance(value, FunctionType) and isinstance(cell.type, ir.Enum):
+            return self.types.functions.number(cell.type.name, value)
         if isinstance(value, enum.Enum):
             return list(type(value).__members__).index(value.name)
+        if callable(value) and not isinstance(value, Null):
+            self.problems.append(f"{cell.name} is a `{type(value).__name__}`, and not a function of the scheme's")
         return int(value) if isinstance(value, int) else 0
 
 

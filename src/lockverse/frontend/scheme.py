@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.ir import types as ir
+from lockverse.ir.contexts import CONTEXTS
 from lockverse.ir.ops import Imm
-from lockverse.ir.program import NO_CPU, Program, Property, Thread
+from lockverse.ir.program import Program, Property, Thread
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.errors import SchemeError
 from lockverse.lang.scene import PropertyDeclaration, Scene
 from lockverse.lang.structs import is_object
-from lockverse.lang.task import task_struct
+from lockverse.lang.task import HARDIRQ, SOFTIRQ, task_struct
 
 from .callbacks import context
 from .calls import parameter_types
 from .compiler import Compiler
+from .handlers import asked_for, handler, when_quiet
 from .leaks import leak_property
 from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
 from .source import Sources
-from .types import Constant, Literal, Result, Typed, fits, settled
+from .types import Constant, Functions, Literal, Result, Typed, fits, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,15 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features, contexts = Sources(file.path, file.shown), frozenset[str](), 0
+    sources, features, functions, contexts = Sources(file.path, file.shown), _features(scene), Functions(), 0
     try:
         while True:
             compiler = Compiler(Reporter(), sources, features, contexts)
+            compiler.types.functions = functions
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
             needed = len(compiler.memory.heads) if compiler.callbacks.known else 0
-            if compiler.wanted <= features and needed == contexts:
+            if not functions.grow() and compiler.wanted <= features and needed == contexts:
                 return program
             features, contexts = features | compiler.wanted, needed
     except RecursionError:
@@ -75,22 +78,37 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
         scene.restore()
 
 
+def _features(scene: Scene) -> frozenset[str]:
+    """What the scene itself needs of the vocabulary: see lang/features.py."""
+    found = set()
+    tasks = [one.task.cpu for one in scene.cpus if one.task.context == 0]
+    if len(set(tasks)) < len(tasks):
+        found |= {"shared_cpus", "preempt_count"}
+    if any(one.task.context in (SOFTIRQ, HARDIRQ) for one in scene.cpus):
+        found |= {"interrupts", "preempt_count"}
+    return frozenset(found)
+
+
 def _too_deep(file: SchemeFile) -> Diagnostic:
     label = Label(Place(file.shown, 0, 0, 0, 0))
     return Diagnostic("K102", "an expression or a chain of calls is nested too deeply", label, help="split it: use variables for parts of it")
 
 
 def _no_cpu(scheme: FunctionType, file: SchemeFile) -> Diagnostic:
-    line = scheme.__code__.co_firstlineno
-    place = Place(file.shown, line, 1, line, 1)
-    found = Sources().find(scheme)
-    if found is not None:
-        node = found[1]
-        place = Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
     return Diagnostic(
-        "K005", f"scheme {scheme.__name__} runs nothing", Label(place, "calls cpu() nowhere"), (),
+        "K005", f"scheme {scheme.__name__} runs nothing", Label(_place_of_scheme(scheme, file), "calls cpu() nowhere"), (),
         "say what runs: `cpu(function, arguments...)`, once for each CPU",
     )  # fmt: skip
+
+
+def _place_of_scheme(scheme: FunctionType, file: SchemeFile) -> Place:
+    """Its `def` and its name."""
+    found = Sources().find(scheme)
+    line = scheme.__code__.co_firstlineno
+    if found is None:
+        return Place(file.shown, line, 1, line, 1)
+    node = found[1]
+    return Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
 
 
 class _Assembly:
@@ -105,6 +123,7 @@ class _Assembly:
     def program(self, name: str) -> Program:
         """The whole program. What is wrong goes to the compiler's reporter."""
         memory = self.compiler.memory
+        self.compiler.types.cpus = lang_scene.cpus_of(self.scene)
         tasks = [getattr(cpu, "task", None) or task_struct() for cpu in self.scene.cpus]
         tasks += [task_struct() for _ in range(self.compiler.contexts)]
         for number, task in enumerate(tasks):
@@ -118,9 +137,11 @@ class _Assembly:
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
         contexts = self._contexts() if self.compiler.contexts else []
+        for problem in memory.problems:
+            self._bad(_place_of_scheme(self.scheme, self.file), problem, "in this scene")
         compiler = self.compiler
         if compiler.pools:
-            properties.append(leak_property(compiler))
+            properties.append(self._when_quiet(leak_property(compiler)))
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
             (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),
@@ -164,7 +185,11 @@ class _Assembly:
             return None
         passed = tuple(v.value.value for v in values.values() if isinstance(v, Typed) and settled(v.type) and isinstance(v.value, Imm))
         task = self.compiler.tasks + number * self.compiler.task_size
-        return Thread(number, instance.name, cpu.function.__name__, passed, task)
+        name = instance.name
+        found = self.compiler.sources.find(cpu.function)
+        if cpu.enter is not None and found is not None and not self.compiler.reporter.any:
+            name = handler(self.compiler, cpu, instance, Lowering(self.compiler, cpu.function, *found, STEPS))
+        return Thread(cpu.task.cpu, name, cpu.function.__name__, passed, task, CONTEXTS[cpu.task.context])
 
     def _arguments(
         self, function: FunctionType, args: tuple[object, ...], kwargs: Mapping[str, object], place: Place
@@ -228,7 +253,7 @@ class _Assembly:
         self.compiler.reporter.add(code, place, headline, label, help=help)
 
     def _contexts(self) -> list[Thread]:
-        """What runs the callbacks of RCU: a thread for each rcu_head."""
+        """What runs the callbacks of RCU: a thread for each rcu_head, on a CPU of its own."""
         compiler, memory = self.compiler, self.compiler.memory
         function = context(compiler)
         memory.finish()  # what the callbacks name
@@ -237,7 +262,7 @@ class _Assembly:
             task = compiler.tasks + (len(self.scene.cpus) + number) * compiler.task_size
             memory.set(head, task)
             title = f"rcu {memory.cells[head].name.rsplit('.', 2)[0]}"
-            found.append(Thread(NO_CPU, function, title, (head,), task, compiler.callback_cell(number)))
+            found.append(Thread(-1 - number, function, title, (head,), task, pending=compiler.callback_cell(number)))
         return found
 
     # Properties
@@ -258,7 +283,15 @@ class _Assembly:
         if instance.results != (ir.Bool(),) and not self.compiler.reporter.any:
             self._bad(place, "a property is true or false", f"this gives {instance.results[0] if instance.results else 'nothing'}", code="K301")
             return None
-        return Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
+        made = Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
+        return self._when_quiet(made) if one.kind == "at-rest" else made
+
+    def _when_quiet(self, one: Property) -> Property:
+        """A property that is looked at when all are at rest, and nothing has been asked for."""
+        busy = asked_for(self.compiler, self.scene.cpus)
+        if not busy or self.compiler.reporter.any:
+            return one
+        return replace(one, function=when_quiet(self.compiler, one.function, busy, one.origin))
 
     def _text(self, condition: FunctionType) -> str:
         found = self.compiler.sources.find(condition)

@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, intrinsics, lists
+from . import calls, conditions, expressions, functions, intrinsics, lists
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -92,6 +92,7 @@ def _store(f: Lowering, target: ast.Attribute | ast.Subscript, value: Result, at
         f.error("K304", target, f"`{f.text(target)}` is a whole {kind}, embedded in its owner", "it cannot be replaced",
                 help="assign its fields, or make it a ptr[...]")  # fmt: skip
         return
+    value = functions.pointer(f, value, kind)
     if not isinstance(value, Typed):
         f.error("K103", at, f"`{f.text(target)}` cannot hold this", describe(value))
         return
@@ -187,7 +188,7 @@ def _if(f: Lowering, node: ast.stmt) -> None:
 
 
 def _outcomes(f: Lowering) -> conditions.Outcomes:
-    """What the branches of a statement say of it. Those inside the vocabulary say nothing of the user's statement that calls it."""
+    """What a branch decides for its statement: inside the vocabulary nothing, as the statement is then the user's call."""
     return conditions.UNDECIDED if f.vocabulary else conditions.DECIDES
 
 
@@ -233,6 +234,9 @@ def _for(f: Lowering, node: ast.stmt) -> None:
         bounds = _range(f, node.iter)
         if bounds is not None:
             _count(f, node, *bounds, lambda counter: Typed(counter, ir.S64))
+        return
+    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) in ("for_each_possible_cpu", "for_each_online_cpu"):
+        _count(f, node, ops.Imm(0), ops.Imm(f.compiler.types.cpus), 1, lambda counter: Typed(counter, ir.S64))
         return
     name = lists.loop_over(f, node.iter)
     if name:
@@ -301,7 +305,7 @@ def _for_list(f: Lowering, node: ast.For, walk: lists.Walk | None) -> None:
 
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
-    tasks = _tasks(f, node.iter) if isinstance(node.iter, ast.Call) else None
+    tasks = _tasks(f, node.iter)
     if tasks is not None:
         array = ir.Array(f.compiler.task_pointer.target, len(tasks))
         base: ops.Value = ops.Imm(f.compiler.tasks + tasks.start * f.compiler.task_size)
@@ -320,14 +324,19 @@ def _for_each(f: Lowering, node: ast.For) -> None:
     _count(f, node, ops.Imm(0), ops.Imm(array.length), 1, item)
 
 
-def _tasks(f: Lowering, node: ast.Call) -> range | None:
-    """The numbers of the tasks that `all_tasks()` or `callback_contexts()` names; None for any other call."""
-    if not isinstance(node.func, ast.Name) or node.func.id in f.variables:
-        return None
-    target = f.lookup(node.func)
-    named = getattr(target.object, "__lockverse_intrinsic__", "") if isinstance(target, Constant) else ""
+def _tasks(f: Lowering, node: ast.expr) -> range | None:
+    """The numbers of the tasks that `all_tasks()` or `callback_contexts()` names; None for anything else."""
+    named = _intrinsic(f, node) if isinstance(node, ast.Call) else ""
     whole = range(f.compiler.task_count)
     return {"all_tasks": whole, "callback_contexts": whole[len(whole) - f.compiler.contexts :]}.get(named)
+
+
+def _intrinsic(f: Lowering, node: ast.Call) -> str:
+    """The name of the intrinsic that is called, or nothing."""
+    if not isinstance(node.func, ast.Name) or node.func.id in f.variables:
+        return ""
+    target = f.lookup(node.func)
+    return getattr(target.object, "__lockverse_intrinsic__", "") if isinstance(target, Constant) else ""
 
 
 def _break(f: Lowering, node: ast.stmt) -> None:

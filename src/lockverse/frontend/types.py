@@ -9,6 +9,7 @@ Leaves out positions and messages: callers know what they were doing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TypeAlias
 
 from lockverse.ir import types as ir
@@ -108,7 +109,7 @@ def join(a: ValueType, b: ValueType) -> ValueType | None:
     if isinstance(a, Unknown):
         return b
     for one, other in ((a, b), (b, a)):
-        if isinstance(one, Null) and isinstance(other, ir.Ptr):
+        if isinstance(one, Null) and may_be_null(other):
             return other
         if isinstance(one, Literal) and isinstance(other, ir.Int):
             return other
@@ -131,13 +132,46 @@ def fits(value: ValueType, place: ir.Scalar) -> bool:
         return True
     if isinstance(place, ir.Int):
         return is_integer(value)
-    return value == place or (isinstance(place, ir.Ptr) and isinstance(value, Null))
+    return value == place or (may_be_null(place) and isinstance(value, Null))
+
+
+def may_be_null(kind: ValueType) -> bool:
+    """Whether NULL is a value of that type: a pointer, to an object or to a function."""
+    return isinstance(kind, ir.Ptr) or (isinstance(kind, ir.Enum) and kind.functions)
+
+
+class Functions:
+    """The functions that are stored in fields of type `function`, by the field: "percpu_ref.release". A scheme is compiled again
+    until it stores none that was not known before."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[FunctionType, ...]] = {}
+        self._met: dict[str, dict[FunctionType, None]] = {}
+
+    def type(self, field: str) -> ir.Enum:
+        """The type of a field."""
+        return ir.Enum(field, ("NULL", *(one.__name__ for one in self.known.get(field, ()))), functions=True)
+
+    def number(self, field: str, function: FunctionType) -> int:
+        """What a field holds that points to that function; NULL while it is not known."""
+        self._met.setdefault(field, {})[function] = None
+        known = self.known.get(field, ())
+        return known.index(function) + 1 if function in known else 0
+
+    def grow(self) -> bool:
+        """Know what was met; whether that is more than before."""
+        found = {field: tuple(dict.fromkeys((*self.known.get(field, ()), *met))) for field, met in self._met.items()}
+        grown = found != self.known
+        self.known = found
+        return grown
 
 
 class TypeTable:
-    """The structs a scheme uses, under names that are unique in the program."""
+    """The structs a scheme uses, under names that are unique in the program. Per-cpu data has an element for each of `cpus`."""
 
     def __init__(self) -> None:
+        self.cpus = 1
+        self.functions = Functions()
         self.structs: dict[str, ir.Struct] = {}
         self.classes: dict[str, type] = {}
         self._names: dict[type, str] = {}
@@ -150,6 +184,8 @@ class TypeTable:
             return ir.Ptr(self._target(kind.target))
         if isinstance(kind, lang.ArrayType):
             return ir.Array(self.convert(kind.element), kind.length)
+        if isinstance(kind, lang.PerCpuType):
+            return ir.Array(self.convert(kind.element), self.cpus, per_cpu=True)
         if kind in (bool, int):
             return ir.Bool() if kind is bool else ir.Int(32, signed=True)
         if lang.is_enum(kind):
@@ -178,7 +214,8 @@ class TypeTable:
     def _lay_out(self, name: str, declared: lang_structs.StructDeclaration) -> None:
         fields, offset = [], 0
         for field, kind in declared.fields.items():
-            converted = self.convert(kind)
+            pointer = isinstance(kind, lang.FunctionPointer)
+            converted = self.functions.type(f"{name}.{field}") if pointer else self.convert(kind)
             fields.append(ir.Field(field, converted, offset))
             offset += self.size(converted)
         self.structs[name] = ir.Struct(name, tuple(fields), max(offset, 1), declared.kind)

@@ -98,9 +98,9 @@ class _Line:
         name = self.word()
         if name == "bool":
             return Bool()
-        if name == "enum":
-            return Enum(self.text(), self.listed(self.text))
-        if name in ("ptr", "array", "wrapping") and self.peek() == "[":
+        if name in ("enum", "function"):
+            return Enum(self.text(), self.listed(self.text), name == "function")
+        if name in ("ptr", "array", "percpu", "wrapping") and self.peek() == "[":
             return self._bracketed(name)
         found = _INT.fullmatch(name)
         return Int(int(found[2]), found[1] == "s") if found else StructRef(name)
@@ -109,9 +109,9 @@ class _Line:
         self.mark("[")
         inner = self.type()
         found: Type
-        if name == "array":
+        if name in ("array", "percpu"):
             self.mark(",")
-            found = Array(inner, self.number_())
+            found = Array(inner, self.number_(), per_cpu=name == "percpu")
         elif name == "ptr" and isinstance(inner, StructRef | Array):
             found = Ptr(inner)
         elif name == "wrapping" and isinstance(inner, Int):
@@ -290,7 +290,7 @@ _READERS: dict[str, Callable[[_Parser, _Line], Any]] = {
     "locks": _read(lambda s: s.listed(s.number_)),
     "pool": _read(lambda s: Pool(s.text(), StructRef(s.word()), s.number_(), s.number_(), s.number_(), s.number_())),
     "permanent": _read(lambda s: s.number_()),
-    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.number_())),
+    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.word(), s.number_())),
     "property": _read(lambda s: Property(s.text(), s.text(), s.text(), s.number_())),
     "statement": _read(
         lambda s: Statement(

@@ -27,7 +27,7 @@ def print_program(program: Program) -> str:
     lines += [f"pool {_quote(p.name)} {p.type} {p.first} {p.size} {p.count} {p.allocated}" for p in program.pools]
     lines += [f"permanent {program.permanent}"] * bool(program.pools)
     for t in program.threads:
-        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.pending}")
+        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.context} {t.pending}")
     for p in program.properties:
         lines.append(f"property {_quote(p.kind)} {_quote(p.message)} {_quote(p.function)} {p.origin}")
     lines += [_statement(statement) for statement in program.statements]
@@ -97,11 +97,11 @@ def _value(value: object) -> str:
 def print_type(kind: Type) -> str:
     """A type, with an enum's members, so that it can be read back."""
     if isinstance(kind, Enum):
-        return f"enum {_quote(kind.name)} ({', '.join(_quote(member) for member in kind.members)})"
+        return f"{'function' if kind.functions else 'enum'} {_quote(kind.name)} ({', '.join(_quote(member) for member in kind.members)})"
     if isinstance(kind, Ptr):
         return f"ptr[{print_type(kind.target)}]"
     if isinstance(kind, Array):
-        return f"array[{print_type(kind.element)}, {kind.length}]"
+        return f"{'percpu' if kind.per_cpu else 'array'}[{print_type(kind.element)}, {kind.length}]"
     return str(kind)
 
 

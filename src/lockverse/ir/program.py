@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from .ops import Op
 from .source import Origin, Statement
 from .types import Scalar, Struct, StructRef, Type
-
-NO_CPU: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +86,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What a CPU runs: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
-    address. `cpu` is NO_CPU for a context of the vocabulary's own. `pending`, if it is not 0, is a cell that says what is still
-    to be done: the thread is at rest only while that is 0."""
+    """What runs on a CPU: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
+    address, and its context, one of contexts.CONTEXTS. A thread that is no task begins with a step of a kind in contexts.ENTRIES.
+    `cpu` is negative for a thread of the vocabulary's own, such as one that runs RCU's callbacks, each on a CPU of its own. `pending`, if
+    it is not 0, is a cell that says what is still to be done: the thread is at rest only while that is 0."""
 
     cpu: int
     function: str
     title: str
     arguments: tuple[int, ...]
     task: int
+    context: str = "task"
     pending: int = 0
 
 

@@ -55,13 +55,15 @@ class Bool:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """One of `members`; a value is the position of its member."""
+    """One of `members`; a value is the position of its member. `functions`: they are the functions that a field of that name
+    may point to, after NULL."""
 
     name: str
     members: tuple[str, ...]
+    functions: bool = False
 
     def __str__(self) -> str:
-        return f"enum {self.name}"
+        return "function" if self.functions else f"enum {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,14 @@ class StructRef:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """`length` elements side by side."""
+    """`length` elements side by side; of per-cpu data, one a CPU."""
 
     element: Type
     length: int
+    per_cpu: bool = False
 
     def __str__(self) -> str:
-        return f"array[{self.element}, {self.length}]"
+        return f"{'percpu' if self.per_cpu else 'array'}[{self.element}, {self.length}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Final, get_args
 
 from . import ops
+from .contexts import CONTEXTS
 from .ops import Reg
 from .program import Code, Function, Program, Register
 from .types import Bool, Enum, Int, Ptr, Scalar
@@ -266,6 +267,8 @@ def _scene(program: Program) -> None:
             raise MalformedIR(f"thread {thread.cpu}: {thread.function} does not take its arguments")
         if function.observer or not 0 < thread.task < len(program.cells):
             raise MalformedIR(f"thread {thread.cpu}: runs an observer, or has no task")
+        if thread.context not in CONTEXTS:
+            raise MalformedIR(f"thread {thread.cpu}: there is no context {thread.context}")
     for one in program.properties:
         function = program.functions.get(one.function)
         if function is None or not function.observer or function.parameters or function.results != (Bool(),):

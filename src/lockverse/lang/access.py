@@ -1,10 +1,13 @@
-"""Marked accesses: READ_ONCE, WRITE_ONCE, acquire and release, xchg and cmpxchg on fields, the RCU accessors.
+"""Marked accesses: READ_ONCE, WRITE_ONCE, acquire and release, xchg and cmpxchg on fields, waiting for a value, the RCU accessors.
 
 Each is one step on the place that is its first argument. The compiler knows them by their PlaceInfo; the bodies here
 are what they mean under plain Python. Names and orders: Documentation/memory-barriers.txt and
 tools/memory-model/Documentation/explanation.txt of Linux 6.1.
 
-Leaves out the reordering they forbid: the search is sequentially consistent, so nothing is reordered.
+smp_cond_load_acquire() waits as a lock does: its step happens once the condition holds, so waiting costs no states. The
+condition is a lambda of what was read and looks at nothing else that is shared; its parameter is the kernel's VAL.
+
+Leaves out the reordering they forbid: the search is sequentially consistent, so nothing is reordered; and cmpxchg_double.
 """
 
 # mypy: disable-error-code=no-any-return
@@ -25,6 +28,7 @@ from .rcu_readers import (
     check_srcu_reader,
 )
 from .step import place_macro
+from .task import wait_until
 
 
 def _reader(name: str, order: str) -> Callable[[Any], Any]:
@@ -41,7 +45,7 @@ def _dereferencer(name: str, check: Any, *, given: bool = False) -> Any:
 
     read.__name__ = read.__qualname__ = name
     read.__doc__ = "Read the place in one step, for following the pointer; broken where RCU does not protect it."
-    return place_macro(name, "once", "read", check, given=given)(read)
+    return place_macro(name, "once", "read", check=check, given=given)(read)
 
 
 def _writer(name: str, order: str) -> Callable[[Any, Any], None]:
@@ -84,6 +88,14 @@ def _trier(name: str, order: str) -> Callable[[Any, Any, Any], tuple[bool, Any]]
     return _named(try_compare_exchange, name, order, "try_cmpxchg", doc)
 
 
+def _waiter(name: str, order: str) -> Callable[[Any, Callable[[Any], object]], Any]:
+    def conditional_load(place: Any, condition: Callable[[Any], object]) -> Any:
+        wait_until(condition(place))
+        return place
+
+    return _named(conditional_load, name, order, "cond_load", f"Wait until `condition` holds of the place; give what it holds then ({order}).")
+
+
 def _named(function: Any, name: str, order: str, kind: str, doc: str) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -114,9 +126,23 @@ cmpxchg = _comparer("cmpxchg", "full")
 cmpxchg_relaxed = _comparer("cmpxchg_relaxed", "relaxed")
 cmpxchg_acquire = _comparer("cmpxchg_acquire", "acquire")
 cmpxchg_release = _comparer("cmpxchg_release", "release")
+cmpxchg_local = _comparer("cmpxchg_local", "relaxed")
+cmpxchg64 = _comparer("cmpxchg64", "full")
+cmpxchg64_relaxed = _comparer("cmpxchg64_relaxed", "relaxed")
+cmpxchg64_acquire = _comparer("cmpxchg64_acquire", "acquire")
+cmpxchg64_release = _comparer("cmpxchg64_release", "release")
+cmpxchg64_local = _comparer("cmpxchg64_local", "relaxed")
+sync_cmpxchg = _comparer("sync_cmpxchg", "full")
 try_cmpxchg = _trier("try_cmpxchg", "full")
 try_cmpxchg_relaxed = _trier("try_cmpxchg_relaxed", "relaxed")
 try_cmpxchg_acquire = _trier("try_cmpxchg_acquire", "acquire")
 try_cmpxchg_release = _trier("try_cmpxchg_release", "release")
+try_cmpxchg64 = _trier("try_cmpxchg64", "full")
+try_cmpxchg64_relaxed = _trier("try_cmpxchg64_relaxed", "relaxed")
+try_cmpxchg64_acquire = _trier("try_cmpxchg64_acquire", "acquire")
+try_cmpxchg64_release = _trier("try_cmpxchg64_release", "release")
+
+smp_cond_load_acquire = _waiter("smp_cond_load_acquire", "acquire")
+smp_cond_load_relaxed = _waiter("smp_cond_load_relaxed", "relaxed")
 
 __all__ = [name for name, value in list(globals().items()) if hasattr(value, "__lockverse_place__")]

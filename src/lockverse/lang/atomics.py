@@ -10,11 +10,13 @@ One departure: `try_cmpxchg` gives the pair (whether it worked, what was there),
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Final
 
-from .step import named_step
+from .step import named_step, place_macro
 from .structs import struct
+from .task import wait_until
 from .types import ptr, s32, s64, wrapping
 
 
@@ -42,6 +44,16 @@ class atomic_long_t:
 def ATOMIC_INIT(i: int) -> atomic_t:
     """An atomic_t that starts as `i`, for a scene."""
     return atomic_t(i)  # type: ignore[call-arg]
+
+
+def ATOMIC64_INIT(i: int) -> atomic64_t:
+    """An atomic64_t that starts as `i`, for a scene."""
+    return atomic64_t(i)  # type: ignore[call-arg]
+
+
+def ATOMIC_LONG_INIT(i: int) -> atomic_long_t:
+    """An atomic_long_t that starts as `i`, for a scene."""
+    return atomic_long_t(i)  # type: ignore[call-arg]
 
 
 # The bodies, in the language. Each name of the family is one of them with its own types and order.
@@ -298,6 +310,24 @@ _ALL: Final = {
     **_members("atomic64", atomic64_t, s64),
     **_members("atomic_long", atomic_long_t, s64),
 }
-globals().update(_ALL)
 
-__all__ = ["ATOMIC_INIT", "atomic64_t", "atomic_long_t", "atomic_t", *_ALL]
+
+def _cond_read(name: str, order: str) -> Any:
+    """`condition` is a lambda, which the compiler lowers where it stands: see access.py."""
+
+    def conditional_read(v: Any, condition: Callable[[Any], object]) -> Any:
+        wait_until(condition(v.counter))
+        return v.counter
+
+    conditional_read.__name__ = conditional_read.__qualname__ = name
+    conditional_read.__doc__ = f"Wait until `condition` holds of what it holds; give that ({order})."
+    return place_macro(name, order, "cond_read")(conditional_read)
+
+
+_CONDITIONAL: Final = {
+    f"{prefix}_cond_read_{order}": _cond_read(f"{prefix}_cond_read_{order}", order)
+    for prefix in ("atomic", "atomic64", "atomic_long") for order in ("acquire", "relaxed")
+}  # fmt: skip
+globals().update(_ALL | _CONDITIONAL)
+
+__all__ = ["ATOMIC64_INIT", "ATOMIC_INIT", "ATOMIC_LONG_INIT", "atomic64_t", "atomic_long_t", "atomic_t", *_ALL, *_CONDITIONAL]

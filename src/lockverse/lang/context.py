@@ -1,8 +1,8 @@
 """What a task may do where it is: preemption, softirqs and interrupts disabled, and whether it may sleep.
 
-Each task has its own counts (Documentation/core-api/preempt... and include/linux/preempt.h of Linux 6.1: preempt_count is per task, or per
-CPU where only one can be running; what keeps a CPU from switching keeps its counts the task's own). Leaves out what runs on a CPU
-and when: the scene says it.
+Each task has its own counts: what keeps a CPU from switching away keeps them the CPU's (include/linux/preempt.h and
+irqflags.h, Linux 6.1). What they keep away is said once, in passes/contexts.py; a scheme in which nothing shares a CPU
+pays for none of it. Leaves out what runs on a CPU and when (handlers.py, and the scene), and time.
 """
 
 # mypy: disable-error-code="attr-defined,no-any-return"
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from .environment import require
 from .features import feature, needs_feature
 from .step import intrinsic, step
-from .task import all_tasks, current_task, task_struct
+from .task import HARDIRQ, NMI, SOFTIRQ, all_tasks, current_task, task_struct
 from .types import ptr
 
 # Parts of steps: a lock that keeps its holder from sleeping calls these inside its own.
@@ -38,13 +38,10 @@ def exit_atomic() -> None:
 
 def is_reader(task: ptr[task_struct]) -> bool:  # type: ignore[valid-type]
     """Whether a task keeps grace periods waiting. RCU's flavours are one since Linux 4.20: besides read sections these are all
-    places where the task cannot be preempted, run softirqs or be interrupted (Documentation/RCU/Design/Requirements). Inside a step."""
-    return (
-        task.rcu_read_lock_nesting > 0
-        or (task.preempt_count > 0)
-        or (task.softirq_count > 0)
-        or task.irqs_disabled
-    )
+    places where the task cannot be preempted, run softirqs or be interrupted, and handlers (Documentation/RCU/Design/Requirements).
+    Inside a step."""
+    disabled = task.preempt_count > 0 or task.softirq_count > 0 or task.irqs_disabled
+    return task.rcu_read_lock_nesting > 0 or disabled or task.in_handler
 
 
 def leave_reader() -> None:
@@ -57,10 +54,48 @@ def leave_reader() -> None:
             run_callbacks()
 
 
+def enter_bh() -> None:
+    """From here on no softirq runs on the task's CPU, and it may not sleep. Inside a step."""
+    if feature("preempt_count"):
+        task = current_task()
+        task.softirq_count += 1
+
+
+def exit_bh() -> None:
+    """The end of what enter_bh() began. Inside a step."""
+    if feature("preempt_count"):
+        task = current_task()
+        require(task.softirq_count > 0, "preempt-imbalance", "softirqs are enabled more often than they were disabled")
+        require(not task.irqs_disabled, "irq-imbalance", "softirqs are enabled with interrupts disabled: they would run")
+        task.softirq_count -= 1
+        leave_reader()
+
+
+def disable_irqs() -> bool:
+    """Disable interrupts on the task's CPU; give whether they were. Inside a step."""
+    if feature("preempt_count"):
+        task = current_task()
+        before = task.irqs_disabled
+        task.irqs_disabled = True
+        return before
+    else:
+        return False
+
+
+def restore_irqs(flags: bool) -> None:
+    """Put back what disable_irqs() gave. Inside a step."""
+    if feature("preempt_count"):
+        task = current_task()
+        require(task.irqs_disabled, "irq-imbalance", "the flags of interrupts are restored while interrupts are enabled")
+        task.irqs_disabled = flags
+        leave_reader()
+
+
 def check_may_sleep() -> None:
     """A step that may sleep is broken where that is not allowed. Inside a step."""
     needs_feature("preempt_count")
     task = current_task()
+    require(task.context == 0, "sleeping-while-atomic", "may sleep, in an interrupt handler")
     require(task.preempt_count == 0, "sleeping-while-atomic", "may sleep, with preemption disabled or a spinlock held")
     require(task.softirq_count == 0, "sleeping-while-atomic", "may sleep, with softirqs disabled")
     require(not task.irqs_disabled, "sleeping-while-atomic", "may sleep, with interrupts disabled")
@@ -104,6 +139,124 @@ def preempt_enable() -> None:
 
 
 @step("plain")
+def local_bh_disable() -> None:
+    """No softirq runs on this CPU until local_bh_enable(). Nests."""
+    needs_feature("preempt_count")
+    enter_bh()
+
+
+@step("plain")
+def local_bh_enable() -> None:
+    """The end of what local_bh_disable() began. Not with interrupts disabled."""
+    exit_bh()
+
+
+@step("plain")
+def local_irq_disable() -> None:
+    """No interrupt comes on this CPU until local_irq_enable(). Does not nest."""
+    needs_feature("preempt_count")
+    disable_irqs()
+
+
+@step("plain")
+def local_irq_enable() -> None:
+    """Interrupts come again, however they were disabled."""
+    current_task().irqs_disabled = False
+    leave_reader()
+
+
+@step("plain")
+def local_irq_save() -> bool:
+    """Disable interrupts and give what to restore: `flags = local_irq_save()`."""
+    needs_feature("preempt_count")
+    return disable_irqs()
+
+
+@step("plain")
+def local_irq_restore(flags: bool) -> None:
+    """Put interrupts back to how local_irq_save() found them."""
+    restore_irqs(flags)
+
+
+@step("plain")
+def irqs_disabled() -> bool:
+    """Whether interrupts are disabled where this runs."""
+    task = current_task()
+    return task.irqs_disabled or task.context == HARDIRQ
+
+
+@step("plain")
+def in_task() -> bool:
+    """Whether this runs in a task, not in a handler."""
+    return current_task().context == 0
+
+
+@step("plain")
+def in_hardirq() -> bool:
+    """Whether this runs in a hardirq handler."""
+    return current_task().context == HARDIRQ
+
+
+@step("plain")
+def in_serving_softirq() -> bool:
+    """Whether this runs in a softirq handler."""
+    return current_task().context == SOFTIRQ
+
+
+@step("plain")
+def in_nmi() -> bool:
+    """Whether this runs in an NMI handler."""
+    return current_task().context == NMI
+
+
+@step("plain")
+def in_interrupt() -> bool:
+    """Whether this runs in a handler, or with softirqs disabled."""
+    task = current_task()
+    return task.context != 0 or task.softirq_count > 0
+
+
+@step("plain")
+def in_atomic() -> bool:
+    """Whether this runs where a task may not sleep, as far as the counts know."""
+    needs_feature("preempt_count")
+    task = current_task()
+    return task.context != 0 or task.preempt_count > 0 or task.softirq_count > 0
+
+
+@step("plain")
 def might_sleep() -> None:
     """The task may sleep here: broken where it may not."""
     check_may_sleep()
+
+
+@step("plain")
+def lockdep_assert_irqs_disabled() -> None:
+    """Broken where interrupts are enabled."""
+    needs_feature("preempt_count")
+    task = current_task()
+    require(task.irqs_disabled or task.context == HARDIRQ, "irq-imbalance", "interrupts are enabled here")
+
+
+@step("plain")
+def lockdep_assert_irqs_enabled() -> None:
+    """Broken where interrupts are disabled."""
+    needs_feature("preempt_count")
+    task = current_task()
+    require(not task.irqs_disabled and task.context != HARDIRQ, "irq-imbalance", "interrupts are disabled here")
+
+
+@step("plain")
+def lockdep_assert_preemption_disabled() -> None:
+    """Broken where the task could lose its CPU."""
+    needs_feature("preempt_count")
+    task = current_task()
+    held = task.preempt_count > 0 or task.softirq_count > 0 or task.irqs_disabled or task.context != 0
+    require(held, "preempt-imbalance", "preemption is enabled here")
+
+__all__ = [
+    "in_atomic", "in_hardirq", "in_interrupt", "in_nmi", "in_serving_softirq", "in_task", "irqs_disabled",
+    "local_bh_disable", "local_bh_enable", "local_irq_disable", "local_irq_enable", "local_irq_restore", "local_irq_save",
+    "lockdep_assert_irqs_disabled", "lockdep_assert_irqs_enabled", "lockdep_assert_preemption_disabled", "might_sleep",
+    "preempt_disable", "preempt_enable",
+]  # fmt: skip

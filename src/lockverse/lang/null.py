@@ -34,6 +34,9 @@ class Null:
     def __getitem__(self, index: object) -> NoReturn:
         raise NullDereference(f"NULL dereference: element {index} of NULL")
 
+    def __call__(self, *arguments: object) -> NoReturn:
+        raise NullDereference("NULL dereference: NULL is called")
+
     def __copy__(self) -> Null:
         return self
 

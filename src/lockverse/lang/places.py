@@ -1,8 +1,8 @@
 """Finding, under plain Python, the place that `WRITE_ONCE(page.memcg, v)` names.
 
 Python passes a macro the value of `page.memcg`, not the place. The caller's instruction has a source position; the
-call there is parsed once, and the first argument's base (`page`) is evaluated again in the caller's variables. A
-place is therefore a chain of names, fields and indices, with no call in it, as the compiler demands too.
+call there is parsed once, and the argument's base (`page`) is evaluated again in the caller's variables. A place is
+therefore a chain of names, fields and indices, with no call in it, as the compiler demands too.
 
 Leaves out callers without source, such as code typed into an old shell: NoPlace says so.
 """
@@ -19,10 +19,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 from .errors import SchemeError
+from .structs import Array, declaration
 
 
 class NoPlace(SchemeError):
-    """The first argument of a macro is no place, or the source of the call cannot be had."""
+    """The argument of a macro is no place, or the source of the call cannot be had."""
 
 
 class Place:
@@ -32,6 +33,19 @@ class Place:
 
     def __init__(self, owner: Any, key: Any, *, subscript: bool) -> None:
         self._owner, self._key, self._subscript = owner, key, subscript
+
+    @property
+    def kind(self) -> object:
+        """The declared type of what is there."""
+        if isinstance(self._owner, Array):
+            return self._owner.type.element
+        declared = declaration(type(self._owner))
+        return None if declared is None else declared.fields.get(self._key)
+
+    def on(self, cpu: int) -> Place:
+        """The same of that CPU, if it is a field of per-cpu data."""
+        per_cpu = isinstance(self._owner, Array) and not self._subscript
+        return Place(self._owner[cpu], self._key, subscript=False) if per_cpu else self
 
     def get(self) -> Any:
         """What is there."""
@@ -45,17 +59,17 @@ class Place:
             setattr(self._owner, self._key, value)
 
 
-def caller_place(depth: int = 2) -> Place:
-    """The place that is the first argument of the call `depth` frames up. Raises NoPlace."""
+def caller_place(argument: int = 0, depth: int = 2) -> Place:
+    """The place that is that argument of the call `depth` frames up. Raises NoPlace."""
     frame = sys._getframe(depth)
-    find = _finder(frame.f_code, frame.f_lasti)
+    find = _finder(frame.f_code, frame.f_lasti, argument)
     return find(frame)
 
 
 @lru_cache(maxsize=4096)
-def _finder(code: CodeType, instruction: int) -> Callable[[FrameType], Place]:
+def _finder(code: CodeType, instruction: int, argument: int) -> Callable[[FrameType], Place]:
     """What finds the place for one call site."""
-    target = _first_argument(code, instruction)
+    target = _argument(code, instruction, argument)
     if isinstance(target, ast.Attribute):
         owner = _evaluator(target.value, code)
         name = target.attr
@@ -77,14 +91,14 @@ def _evaluator(node: ast.expr, code: CodeType) -> Callable[[FrameType], Any]:
     return lambda frame: eval(compiled, frame.f_globals, frame.f_locals)  # noqa: S307 - the caller's own expression
 
 
-def _first_argument(code: CodeType, instruction: int) -> ast.expr:
+def _argument(code: CodeType, instruction: int, argument: int) -> ast.expr:
     position = next(islice(code.co_positions(), instruction // 2, None))
     line, end_line, column, end_column = position
     for node in ast.walk(_tree(code.co_filename)):
-        if isinstance(node, ast.Call) and node.args:
+        if isinstance(node, ast.Call) and len(node.args) > argument:
             here = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
             if here == (line, end_line, column, end_column):
-                return node.args[0]
+                return node.args[argument]
     raise NoPlace(f"the source of the call at {code.co_filename}:{line} cannot be had; put the function in a file")
 
 

@@ -31,17 +31,17 @@ def check_rcu_reader_or(c: bool) -> None:
 
 
 def check_bh_reader() -> None:
-    """rcu_read_lock_bh_held(): softirqs or interrupts are disabled."""
+    """rcu_read_lock_bh_held(): softirqs or interrupts are disabled, as they are in a handler."""
     needs_feature("preempt_count")
     task = current_task()
-    require(task.softirq_count > 0 or task.irqs_disabled, "suspicious-rcu-usage", "rcu_dereference_bh() with softirqs enabled")
+    require(task.softirq_count > 0 or task.irqs_disabled or task.in_handler, "suspicious-rcu-usage", "rcu_dereference_bh() with softirqs enabled")
 
 
 def check_sched_reader() -> None:
     """rcu_read_lock_sched_held(): the task cannot be preempted."""
     needs_feature("preempt_count")
     task = current_task()
-    disabled = task.preempt_count > 0 or task.softirq_count > 0 or task.irqs_disabled
+    disabled = task.preempt_count > 0 or task.softirq_count > 0 or task.irqs_disabled or task.in_handler
     require(disabled, "suspicious-rcu-usage", "rcu_dereference_sched() with preemption enabled")
 
 

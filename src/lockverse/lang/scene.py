@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
+from . import handlers
 from .errors import CheckFailed, NotInScheme, WrongType
 from .structs import Array, declaration, is_object, zeroed
-from .task import task_struct
+from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, task_struct
 from .types import is_scalar, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,13 +39,18 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class CpuDeclaration:
-    """One call of cpu()."""
+    """One call of cpu(), task(), interrupt() and their like. `enter` and `leave` are the functions that a handler begins and ends
+    with, `request` the object that asks for it, if one does, and `times` how often it runs; 0 is without end."""
 
     function: object
     args: tuple[object, ...]
     kwargs: Mapping[str, object]
     task: task_struct
     site: Site
+    enter: Callable[..., object] | None = None
+    leave: Callable[..., object] | None = None
+    request: object = None
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class Scene:
     restore: Callable[[], None] = lambda: None
 
 
+def cpus_of(scene: Scene) -> int:
+    """How many CPUs a scene has."""
+    return 1 + max(one.task.cpu for one in scene.cpus)
+
+
 class _Building:
     scene: Scene | None = None
 
@@ -98,10 +109,71 @@ def _scene(what: str) -> Scene:
 
 def cpu(function: Callable[..., object], *args: object, **kwargs: object) -> task_struct:
     """One CPU runs function(*args, **kwargs), and ends. Gives its task."""
-    scene = _scene("cpu")
-    task = task_struct(pid=len(scene.cpus))  # type: ignore[call-arg]
-    scene.cpus.append(CpuDeclaration(function, args, kwargs, task, _site()))
-    return task
+    return _declare("cpu", function, args, kwargs, None)
+
+
+def task(function: Callable[..., object], *args: object, on: task_struct, **kwargs: object) -> task_struct:
+    """Another task on the CPU of the task `on`, which the two take in turns. Gives its task."""
+    return _declare("task", function, args, kwargs, on)
+
+
+def interrupt(function: Callable[..., object], *args: object, on: task_struct, times: int | None = 1, **kwargs: object) -> task_struct:
+    """A hardirq handler that may fire on the CPU of the task `on` wherever interrupts are enabled there, up to `times` times
+    (None: without end)."""
+    return _declare("interrupt", function, args, kwargs, on, HARDIRQ, handlers.hardirq_enter, handlers.handler_exit, times=times)
+
+
+def softirq(function: Callable[..., object], *args: object, on: task_struct, times: int | None = 1, **kwargs: object) -> task_struct:
+    """As interrupt(), a softirq handler."""
+    return _declare("softirq", function, args, kwargs, on, SOFTIRQ, handlers.softirq_enter, handlers.handler_exit, times=times)
+
+
+def nmi(function: Callable[..., object], *args: object, on: task_struct, times: int | None = 1, **kwargs: object) -> task_struct:
+    """As interrupt(), an NMI handler, which nothing keeps away."""
+    return _declare("nmi", function, args, kwargs, on, NMI, handlers.nmi_enter, handlers.handler_exit, times=times)
+
+
+def ipi(csd: handlers.call_single_data_t, function: Callable[..., object], *args: object, on: task_struct, **kwargs: object) -> task_struct:
+    """The function that smp_call_function_single(csd, ...) runs on the CPU of the task `on`, in hardirq context."""
+    return _declare("ipi", function, args, kwargs, on, HARDIRQ, handlers.ipi_enter, handlers.ipi_exit, csd, None)
+
+
+def timer(timer: handlers.timer_list, function: Callable[..., object], *args: object, on: task_struct, **kwargs: object) -> task_struct:
+    """The function that runs on the CPU of the task `on`, in softirq context, when the timer expires."""
+    return _declare("timer", function, args, kwargs, on, SOFTIRQ, handlers.timer_enter, handlers.timer_exit, timer, None)
+
+
+def work(
+    item: handlers.work_struct, function: Callable[..., object], *args: object, on: task_struct | None = None, **kwargs: object
+) -> task_struct:
+    """The function of a work item, run by a worker: on a CPU of its own, or on that of the task `on`."""
+    return _declare("work", function, args, kwargs, on, 0, handlers.work_enter, handlers.work_exit, item, None)
+
+
+def _declare(
+    what: str, function: object, args: tuple[object, ...], kwargs: Mapping[str, object], on: Any, context: int = 0,
+    enter: Any = None, leave: Any = None, request: object = None, times: object = 1,
+) -> task_struct:  # fmt: skip
+    scene = _scene(what)
+    if on is not None and not any(on is one.task for one in scene.cpus):
+        raise WrongType(f"{what}(on=...) takes what cpu() gave, not {on!r}")
+    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= MOST_TIMES):
+        raise WrongType(f"{what}(times=...) is 1 to {MOST_TIMES}, or None for as often as it likes, not {times!r}")
+    wanted = REQUESTS.get(what)
+    if wanted is not None and not isinstance(request, wanted):
+        raise WrongType(f"{what}() begins with a {wanted.__name__}, not {request!r}")
+    if wanted is not None and any(one.request is request for one in scene.cpus):
+        raise WrongType(f"this {wanted.__name__} has its function already")
+    number = len({one.task.cpu for one in scene.cpus}) if on is None else on.cpu
+    made = task_struct(pid=len(scene.cpus), cpu=number, context=context)  # type: ignore[call-arg]
+    scene.cpus.append(CpuDeclaration(function, args, kwargs, made, _site(3), enter, leave, request, times or 0))
+    return made
+
+
+MOST_TIMES: Final = 100  # a handler's firings are counted in its state
+REQUESTS: Final[dict[str, type]] = {
+    "ipi": handlers.call_single_data_t, "timer": handlers.timer_list, "work": handlers.work_struct,
+}  # fmt: skip
 
 
 def always(condition: Callable[[], object], message: str | None = None) -> None:
@@ -151,8 +223,8 @@ def exhausted(name: str, kind: type, count: int) -> str:
     return f"pool {name} is exhausted: {count} {what} allocated; make it larger: pool({type_name(kind)}, {count + 1})"
 
 
-def _site() -> Site:
-    frame = sys._getframe(2)
+def _site(depth: int = 2) -> Site:
+    frame = sys._getframe(depth)
     position = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
     line, end_line, column, end_column = (0 if part is None else part for part in position)
     return Site(frame.f_code.co_filename, line, column + 1, end_line, end_column + 1)
@@ -169,7 +241,8 @@ def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Sce
     profile = sys.getprofile()
     sys.setprofile(_capture(code, scene, profile))
     try:
-        scheme(**arguments)
+        with cpu_count(0):
+            scheme(**arguments)
     finally:
         sys.setprofile(profile if callable(profile) else None)  # one written in C cannot be put back
         _Building.scene = None
@@ -256,7 +329,7 @@ def snapshot(roots: Iterable[object]) -> Callable[[], None]:
 
 def _parts(one: object) -> dict[object, object]:
     if isinstance(one, Array):
-        return dict(enumerate(one))
+        return dict(enumerate(one.elements))
     declared = declaration(type(one))
     assert declared is not None
     return {name: getattr(one, name) for name in declared.fields}
@@ -264,6 +337,7 @@ def _parts(one: object) -> dict[object, object]:
 
 def _put_back(one: object, values: dict[object, object]) -> None:
     if isinstance(one, Array):
+        del one.elements[len(values) :]  # those of CPUs that were named since
         if is_scalar(one.type.element):
             for index, value in values.items():
                 one[index] = value  # type: ignore[index]

@@ -2,7 +2,8 @@
 
 Taking a lock one already holds, and giving back a lock another holds, are faults, as lockdep reports them
 (kernel/locking/lockdep.c and lib/spinlock debugging, Linux 6.1). A waiting CPU is simply not able to go on, so
-waiting costs no states. Leaves out interrupts: spin_lock_irqsave and its like come with the contexts.
+waiting costs no states. Who waits has preemption disabled already (include/linux/spinlock_api_smp.h), which is a step of its own
+where another task may be waiting for the CPU. Leaves out softirqs and interrupts: spinlock_irq.py.
 """
 
 # mypy: disable-error-code="attr-defined,no-any-return"
@@ -10,8 +11,9 @@ waiting costs no states. Leaves out interrupts: spin_lock_irqsave and its like c
 
 from __future__ import annotations
 
-from .context import enter_atomic, exit_atomic
+from .context import enter_atomic, exit_atomic, preempt_disable
 from .environment import require
+from .features import feature
 from .null import NULL
 from .step import step
 from .structs import struct
@@ -32,12 +34,27 @@ class spinlock_t:
         spin_unlock(self)
 
 
-@step("acquire", takes="exclusive")
 def spin_lock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Wait until nobody holds the lock, and take it."""
-    require(lock.owner != current_task(), "recursive-locking", "spin_lock() of a lock this CPU already holds")
+    if feature("shared_cpus"):
+        preempt_disable()
+        take(lock)
+    else:
+        take_in_atomic(lock)
+
+
+@step("acquire", name="spin_lock", takes="exclusive")
+def take(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
+    """The lock itself, where the task's CPU is its own already."""
+    require(lock.owner != current_task(), "recursive-locking", "this lock is already held by who wants it")
     wait_until(lock.owner == NULL)
     lock.owner = current_task()
+
+
+@step("acquire", name="spin_lock", takes="exclusive")
+def take_in_atomic(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
+    """The lock, and what keeps its holder from sleeping."""
+    take(lock)
     enter_atomic()
 
 
@@ -66,3 +83,7 @@ def spin_is_locked(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
 
 
 setattr(spinlock_t, "__lockverse_guard__", (spin_lock, spin_unlock))  # noqa: B010
+
+__all__ = [
+    "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t",
+]  # fmt: skip

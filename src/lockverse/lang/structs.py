@@ -20,7 +20,7 @@ from typing import Any, TypeVar, overload
 from .errors import CheckFailed, NoSuchField, NullDereference, OutOfBounds, WrongType
 from .null import NULL
 from .step import intrinsic
-from .types import ArrayType, IntegerType, PointerType, convert, is_scalar, type_name, zero
+from .types import ArrayType, IntegerType, PerCpuType, PointerType, convert, is_scalar, type_name, zero
 
 T = TypeVar("T", bound=type)
 
@@ -53,11 +53,11 @@ class StructDeclaration:
 
 def _field_type(owner: type, name: str, kind: object, names: dict[str, Any]) -> object:
     kind = resolve_type(kind, names)
-    if is_scalar(kind) or isinstance(kind, ArrayType) or declaration(kind) is not None:
+    if is_scalar(kind) or isinstance(kind, ArrayType | PerCpuType) or declaration(kind) is not None:
         return kind
     raise WrongType(
         f"field `{name}` of struct {owner.__name__} has the type {type_name(kind)}, which is none of s8..u64, bool, "
-        "an Enum, ptr[...], array[...], a @struct, a lock or an atomic"
+        "an Enum, ptr[...], function, array[...], percpu[...], a @struct, a lock or an atomic"
     )
 
 
@@ -69,6 +69,8 @@ def resolve_type(kind: object, names: dict[str, Any]) -> object:
         return PointerType(resolve_type(kind.target, names))
     if isinstance(kind, ArrayType):
         return ArrayType(resolve_type(kind.element, names), kind.length)
+    if isinstance(kind, PerCpuType):
+        return PerCpuType(resolve_type(kind.element, names))
     return kind
 
 
@@ -155,8 +157,12 @@ def initial(kind: object, value: object, what: str) -> object:
     """What a field of type `kind` starts as when its owner was made with `value` for it (None: not given)."""
     if is_scalar(kind):
         return zero(kind) if value is None else convert(kind, value, what)
+    if isinstance(kind, ArrayType | PerCpuType) and isinstance(value, Array) and value.type == kind:
+        return value
     if isinstance(kind, ArrayType):
-        return value if isinstance(value, Array) and value.type == kind else make_array(kind, value or (), what)
+        return make_array(kind, value or (), what)
+    if isinstance(kind, PerCpuType):
+        return kind(value)
     if value is None:
         return kind()  # type: ignore[operator]
     if isinstance(value, kind):  # type: ignore[arg-type]
@@ -231,9 +237,14 @@ class Array:
 
     __slots__ = ("__lockverse_owner__", "__weakref__", "_values", "type")
 
-    def __init__(self, kind: ArrayType, values: list[object]) -> None:
+    def __init__(self, kind: ArrayType | PerCpuType, values: list[object]) -> None:
         self.type = kind
         self._values = values
+
+    @property
+    def elements(self) -> list[object]:
+        """Those there are so far: of a fixed array all, of per-cpu data those of CPUs that were named."""
+        return self._values
 
     def __len__(self) -> int:
         return len(self._values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .errors import WouldBlock
+from .errors import NotInScheme, WouldBlock
 from .step import intrinsic
 from .structs import struct
 from .types import u8, u64
@@ -17,10 +17,11 @@ from .types import u8, u64
 
 @struct(kind="task", opaque=True)
 class task_struct:
-    """A task: its number, how deep it is in RCU read sections, whose sections its grace period waits for (a bit each), and
-    how deep it is in what may not be preempted (preempt_count), run softirqs (softirq_count) or be interrupted. Of one that
-    runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the tasks whose callbacks it waits for,
-    and of these the ones that must end one more first."""
+    """A task, or a handler: its number, its CPU and its context (0, SOFTIRQ, HARDIRQ or NMI), how deep it is in RCU read
+    sections, whose sections its grace period waits for (a bit each), how deep it is in what may not be preempted
+    (preempt_count), run softirqs (softirq_count) or be interrupted, and whether it is a handler that has begun. Of one that runs RCU's
+    callbacks, the number of the one that is queued; of one in rcu_barrier(), the tasks whose callbacks it waits for, and of these the
+    ones that must end one more first."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
@@ -28,9 +29,15 @@ class task_struct:
     preempt_count: u8  # type: ignore[valid-type]
     softirq_count: u8  # type: ignore[valid-type]
     irqs_disabled: bool
+    in_handler: bool
+    cpu: u8  # type: ignore[valid-type]
+    context: u8  # type: ignore[valid-type]
     rcu_callback: u8  # type: ignore[valid-type]
     rcu_barrier: u64  # type: ignore[valid-type]
     rcu_barrier_later: u64  # type: ignore[valid-type]
+
+
+SOFTIRQ, HARDIRQ, NMI = 1, 2, 3  # of task_struct.context; each interrupts those before it
 
 
 class _Running:
@@ -40,6 +47,7 @@ class _Running:
         self.boot = task_struct()
         self.current = self.boot
         self.all = [self.boot]
+        self.cpus = 1  # 0 while a scene is being built
 
 
 _running = _Running()
@@ -60,7 +68,31 @@ def all_tasks() -> list[task_struct]:
 @intrinsic
 def smp_processor_id() -> int:
     """The number of the CPU that runs this."""
-    return int(_running.current.pid)
+    return int(_running.current.cpu)
+
+
+@intrinsic
+def num_possible_cpus() -> int:
+    """How many CPUs there are. Under plain Python: as many as tasks have run on."""
+    if not _running.cpus:
+        raise NotInScheme("how many CPUs there are is known when the scheme function has ended")
+    return _running.cpus
+
+
+@intrinsic
+def num_online_cpus() -> int:
+    """As num_possible_cpus(): no CPU goes offline here."""
+    return num_possible_cpus()
+
+
+@contextmanager
+def cpu_count(cpus: int) -> Iterator[None]:
+    """What is inside runs where there are so many CPUs (plain Python only); 0 if that is not known yet."""
+    before, _running.cpus = _running.cpus, cpus
+    try:
+        yield
+    finally:
+        _running.cpus = before
 
 
 @intrinsic
@@ -78,6 +110,8 @@ def running(task: task_struct) -> Iterator[None]:
     """Run what is inside as that task (plain Python only)."""
     before, known = _running.current, _running.all
     _running.current = task
+    if _running.cpus:
+        _running.cpus = max(_running.cpus, smp_processor_id() + 1)
     if not any(one is task for one in known):
         _running.all = [*known, task]
     try:

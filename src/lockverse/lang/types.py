@@ -1,4 +1,5 @@
-"""The types a scheme declares its fields, arrays and variables with: s8 to u64, wrapping[...], ptr[...], array[...].
+"""The types a scheme declares its fields, arrays and variables with: s8 to u64, wrapping[...], ptr[...], array[...],
+percpu[...].
 
 Widths are the kernel's. A value that does not fit raises Overflow, as it is a fault in a search, unless the type is
 `wrapping[...]`: its values are reduced to the width, and so is all arithmetic with them.
@@ -117,6 +118,17 @@ ptr = _Pointer()
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionPointer:
+    """The type `function`: a field of it holds NULL or a function, which `x.release(x)` calls."""
+
+    def __repr__(self) -> str:
+        return "function"
+
+
+function = FunctionPointer()
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayType:
     """`array[s32, 4]`: four of them side by side. Calling it makes one: `array[s32, 4]()`, `array[s32, 4]([1, 2])`."""
 
@@ -145,6 +157,29 @@ class _Array:
 array = _Array()
 
 
+@dataclass(frozen=True, slots=True)
+class PerCpuType:
+    """`percpu[s64]`: one for each CPU. Calling it makes them: `percpu[s64]()` all zero, `percpu[s64](5)` all 5, `percpu[s64]([1, 2])`."""
+
+    element: object
+
+    def __call__(self, values: object = None) -> Any:
+        from .percpu_data import make_percpu  # as of arrays
+
+        return make_percpu(self, values)
+
+    def __repr__(self) -> str:
+        return f"percpu[{type_name(self.element)}]"
+
+
+class _PerCpu:
+    def __getitem__(self, element: object) -> PerCpuType:
+        return PerCpuType(element)
+
+
+percpu = _PerCpu()
+
+
 def type_name(kind: object) -> str:
     """A type as a scheme writes it."""
     if isinstance(kind, str):
@@ -154,7 +189,7 @@ def type_name(kind: object) -> str:
 
 def is_scalar(kind: object) -> bool:
     """Whether a field of that type holds a value, rather than being an object of its own."""
-    return isinstance(kind, IntegerType | PointerType) or kind in (bool, int) or is_enum(kind)
+    return isinstance(kind, IntegerType | PointerType | FunctionPointer) or kind in (bool, int) or is_enum(kind)
 
 
 def is_enum(kind: object) -> bool:
@@ -164,7 +199,7 @@ def is_enum(kind: object) -> bool:
 
 def zero(kind: object) -> object:
     """What a field of that scalar type holds when nothing is said: 0, False, NULL, the first member of an enum."""
-    if isinstance(kind, PointerType):
+    if isinstance(kind, PointerType | FunctionPointer):
         return NULL
     if is_enum(kind):
         return next(iter(kind))  # type: ignore[call-overload]
@@ -180,6 +215,8 @@ def convert(kind: object, value: object, what: str) -> object:
         return _convert_integer(s32 if kind is int else kind, value, what)  # type: ignore[arg-type]
     if isinstance(kind, PointerType):
         return _convert_pointer(kind, value, what)
+    if isinstance(kind, FunctionPointer):
+        return _convert_function(value, what)
     if isinstance(value, kind):  # type: ignore[arg-type]
         return value
     raise WrongType(f"{what} is a {type_name(kind)}: {value!r} cannot be stored in it")
@@ -201,9 +238,17 @@ def _convert_pointer(kind: PointerType, value: object, what: str) -> object:
     raise WrongType(f"{what} is a {kind}: {value!r} cannot be stored in it")
 
 
+def _convert_function(value: object, what: str) -> object:
+    if value is None or value is NULL:
+        return NULL
+    if callable(value):
+        return value
+    raise WrongType(f"{what} is a function: {value!r} cannot be stored in it")
+
+
 def points_to(value: object, target: object) -> bool:
     """Whether `value` is an object that `ptr[target]` may point to."""
-    if isinstance(target, ArrayType):
+    if isinstance(target, ArrayType | PerCpuType):
         return getattr(value, "type", None) == target
     if isinstance(target, str):
         return type(value).__name__ == target

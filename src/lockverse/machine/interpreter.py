@@ -16,12 +16,16 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
+from lockverse.ir.contexts import CONTEXTS, ENTRIES
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.objects import addresses_of_types
 from lockverse.ir.ops import Op, Reg, Value
-from lockverse.ir.program import NO_CPU, Code, Linked
+from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
+from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.ir.types import Array, Int, StructRef
+from lockverse.passes.coverage import Contended, Fires, Item, ways
+from lockverse.passes.meetings import Single, singles
 
 from .names import Names, range_of
 from .protocol import Blocked, Faulted, Moved, Outcome, Pruned, Started, TooLong
@@ -54,7 +58,7 @@ class Run:
     choice: int = 0
     choices: int = 1
     seen: int = field(default=0)
-    threads: tuple[ThreadState, ...] = ()  # for a property
+    before: MachineState | None = None  # the whole state, for who looks at other threads
 
     def value(self, value: Value) -> int:
         """What an operand is now."""
@@ -67,8 +71,12 @@ Watch: TypeAlias = Callable[[Op, Run], None]
 class Interpreter:
     """A linked program as a Machine (see protocol.py)."""
 
-    def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP) -> None:
-        self.linked, self.names = linked, Names(linked.program)
+    def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP, traps: Traps = NO_TRAPS) -> None:
+        self.linked, self.names, self.traps = linked, Names(linked.program), traps
+        self._singles = [singles(code) for code in linked.codes] if traps.races else []
+        self._went: set[tuple[ops.Branch, bool]] = set()
+        self._fired: set[int] = set()
+        self._waited: set[int] = set()
         self._limit = ops_in_a_step
         offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
@@ -107,8 +115,10 @@ class Interpreter:
         """The next step of `thread`; see Machine.step."""
         memory, threads = state
         pc, registers = threads[thread]
-        run = Run(self.linked.codes[thread], thread, pc, list(registers), list(memory), choice)
+        run = Run(self.linked.codes[thread], thread, pc, list(registers), list(memory), choice, before=state)
         outcome = self._go(run, watch)
+        if isinstance(outcome, Blocked):
+            self._note_waiting(run, pc, registers)
         if outcome is None:
             after = (*threads[:thread], _kept(run), *threads[thread + 1 :])
             return Moved((tuple(run.memory), after), run.choices)
@@ -129,12 +139,86 @@ class Interpreter:
     def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""
         code = self.linked.conditions[condition]
-        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]), threads=state[1])
+        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]), before=state)
         outcome = self._go(run, watch)
         if outcome is None:
             return bool(run.seen)
         assert isinstance(outcome, Faulted)
         return outcome
+
+    # What was exercised
+
+    def exercised(self) -> set[Item]:
+        """All that this machine has done so far."""
+        found: set[Item] = {way for op, taken in self._went for side, way in ways(self.linked, op) if side == taken}
+        threads = self.linked.program.threads
+        found.update(Fires(thread) for thread in self._fired if threads[thread].context != "task")
+        return found | {Contended(lock) for lock in self._waited}
+
+    def _note_waiting(self, run: Run, pc: int, registers: tuple[int, ...]) -> None:
+        step = run.code.ops[pc]
+        if isinstance(step, ops.Step) and step.takes and step.target is not None:
+            self._waited.add(registers[step.target.number] if isinstance(step.target, Reg) else step.target.value)
+
+    # Findings
+
+    def _race(self, state: MachineState, thread: int) -> Faulted | None:
+        """The data race of a thread's plain access with one that a thread on another CPU stands before."""
+        mine = self._singles[thread].get(state[1][thread][0])
+        other = None if mine is None or not mine.plain else self.meets(state, thread)
+        if other is None or mine is None:
+            return None
+        cell = self._target(state, thread)
+        ways = [f"{self.linked.program.threads[n].title}() {_way(self._singles[n][state[1][n][0]])}" for n in (thread, other)]
+        message = f"data race on {self.names.cell(cell)}: {ways[0]} it while {ways[1]} it"
+        return Faulted(Reason.DATA_RACE, message, f"DATA RACE {self.names.cell(cell)}", self.linked.codes[thread].ops[state[1][thread][0]].at)
+
+    def meets(self, state: MachineState, thread: int) -> int | None:
+        """The first thread on another CPU that stands before an access which conflicts with the one `thread` stands before."""
+        mine = self._singles[thread].get(state[1][thread][0])
+        cell = self._target(state, thread)
+        for other, (pc, _) in enumerate(state[1]):
+            theirs = self._singles[other].get(pc)
+            if mine is None or theirs is None or not (mine.writes or theirs.writes):
+                continue
+            apart = self.linked.program.threads[other].cpu != self.linked.program.threads[thread].cpu
+            if apart and self._target(state, other) == cell:
+                return other
+        return None
+
+    def _target(self, state: MachineState, thread: int) -> int:
+        pc, registers = state[1][thread]
+        one = self._singles[thread].get(pc)
+        if one is None:
+            return 0
+        return registers[one.target.number] if isinstance(one.target, Reg) else one.target.value
+
+    def _holds(self, run: Run, lock: int) -> bool:
+        readers = self._readers.get(lock)
+        shared = readers is not None and run.memory[readers] >> run.thread & 1
+        return run.memory[lock] == self.linked.program.threads[run.thread].task or bool(shared)
+
+    def _look_at_taking(self, run: Run, op: ops.Step) -> None:
+        """A lock is about to be taken: is that a finding?"""
+        assert op.target is not None
+        lock, me = run.value(op.target), self.linked.program.threads[run.thread]
+        for one in sorted(self.traps.takings):
+            if one.wanted != lock or (one.held and not self._holds(run, one.held)) or (one.inside and one.inside != me.context):
+                continue
+            if one.open_to and not self._is_open(run, one.open_to):
+                continue
+            name = self.names.locks[lock]
+            if one.held:
+                message = f"{name} is taken while {self.names.locks[one.held]} is held, and elsewhere the other way round"
+                raise _stop(op, Reason.LOCK_ORDER, message, f"LOCK ORDER {self.names.locks[one.held]} -> {name}")
+            message = f"{name} is taken where a {one.open_to} could come, and one takes it"
+            raise _stop(op, Reason.IRQ_LOCK_INVERSION, message, f"TAKEN WITH {one.open_to.upper()}S ENABLED {name}")
+
+    def _is_open(self, run: Run, context: str) -> bool:
+        me = self.linked.program.threads[run.thread]
+        fields = ("irqs_disabled",) if context == "hardirq" else ("irqs_disabled", "softirq_count")
+        offsets = [self.linked.program.task_offset(field) for field in fields]
+        return CONTEXTS.index(me.context) < CONTEXTS.index(context) and not any(run.memory[me.task + o] for o in offsets if o is not None)
 
     # Running
 
@@ -250,17 +334,24 @@ class Interpreter:
 
     def _held(self, run: Run, op: ops.Held) -> None:
         base = run.value(op.base)
-        held = (value for thread, standing in enumerate(run.threads) for value in self._references(thread, standing))
+        assert run.before is not None
+        held = (value for thread, standing in enumerate(run.before[1]) for value in self._references(thread, standing))
         run.registers[op.dst.number] = int(any(base <= value < base + op.size for value in held))
 
     def _references(self, thread: int, standing: ThreadState) -> Iterator[int]:
         pc, registers = standing
         step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
-        if isinstance(step, ops.Step) and self.linked.program.threads[thread].cpu != NO_CPU:
+        if isinstance(step, ops.Step) and self.linked.program.threads[thread].cpu >= 0:
             yield from (registers[register.number] for register in step.holds)
 
     def _step(self, run: Run, op: ops.Step) -> None:
         """The step has begun."""
+        if self.traps.races and run.before is not None and (race := self._race(run.before, run.thread)) is not None:
+            raise _Stop(race)
+        if op.takes and self.traps.takings:
+            self._look_at_taking(run, op)
+        if op.kind in ENTRIES:
+            self._fired.add(run.thread)
 
     def _load(self, run: Run, op: ops.Load) -> None:
         run.registers[op.dst.number] = run.memory[run.value(op.address)]
@@ -300,7 +391,10 @@ class Interpreter:
         run.pc = op.target
 
     def _branch(self, run: Run, op: ops.Branch) -> None:
-        run.pc = op.yes if run.value(op.condition) else op.no
+        taken = bool(run.value(op.condition))
+        run.pc = op.yes if taken else op.no
+        if run.thread >= 0 and (op.yes_decides is not None or op.no_decides is not None):
+            self._went.add((op, taken))
 
     def _return(self, run: Run, op: ops.Return) -> None:
         if run.thread < 0:
@@ -319,6 +413,10 @@ class Interpreter:
         for offset, rule in self._exit_rules:
             if run.memory[task + offset]:
                 raise _stop(op, rule.reason, rule.message, rule.remark)
+
+
+def _way(one: Single) -> str:
+    return "writes" if one.writes else "reads"
 
 
 def _kept(run: Run) -> ThreadState:

@@ -5,7 +5,7 @@ Leaves out expressions of the program: those are in its statements.
 
 from __future__ import annotations
 
-from lockverse.ir.program import NO_CPU, Program
+from lockverse.ir.program import Program
 from lockverse.ir.types import Array, Bool, Enum, Int, Ptr, Scalar, StructRef, Type
 
 
@@ -39,13 +39,13 @@ class Names:
         return kind.length * self._size(kind.element) if isinstance(kind, Array) else 1
 
     def _hidden_cells(self) -> frozenset[int]:
-        """The cells of locks, tasks and what RCU keeps in objects: the vocabulary's own."""
+        """The cells of locks, tasks, what handlers are asked for with, what RCU keeps in objects: the vocabulary's own."""
         found: set[int] = set()
         for one in self._program.objects:
             if isinstance(one.type, StructRef) and self._program.structs[one.type.name].kind == "task":
                 found.update(range(one.address, one.address + self._size(one.type)))
         for (address, kind), _ in self._objects.items():
-            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in ("lock", "rcu_head", "srcu"):
+            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in ("lock", "request", "rcu_head", "srcu"):
                 found.update(range(address, address + self._size(kind)))
         return frozenset(found)
 
@@ -79,13 +79,8 @@ class Names:
         if isinstance(kind, Bool):
             return str(bool(value))
         if isinstance(kind, Enum):
-            return f"{kind.name}.{kind.members[value]}"
+            return kind.members[value] if kind.functions else f"{kind.name}.{kind.members[value]}"
         return self.object(value, kind.target) if isinstance(kind, Ptr) else str(value)
-
-    def thread(self, number: int) -> str:
-        """What a thread is called."""
-        one = self._program.threads[number]
-        return one.title if one.cpu == NO_CPU else f"CPU{number}"
 
     def thread_of(self, task: int) -> int | None:
         """The thread whose task_struct is at that address."""

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lockverse.ir import ops
+from lockverse.ir.contexts import ENTRIES, GUARD, keepers
 from lockverse.ir.ops import Op, Step
-from lockverse.ir.program import NO_CPU, Linked
+from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
+from lockverse.ir.traps import Taking, Traps
 from lockverse.ir.types import Int, Scalar
-from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit
+from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
 
 from . import protocol
 from .interpreter import Interpreter, MachineState, Run
@@ -35,6 +37,11 @@ class Ending:
     condition: int | None = None
     loop: tuple[tuple[int, int], ...] = ()
     starter: int | None = None
+    taking: Taking | None = None
+
+    def traps(self) -> Traps:
+        """What a machine has to take for a fault for the schedule to end so."""
+        return Traps(self.reason is Reason.DATA_RACE, frozenset() if self.taking is None else frozenset({self.taking}))
 
 
 class DoesNotFit(Exception):
@@ -49,7 +56,7 @@ def record(
     linked: Linked, schedule: Sequence[tuple[int, int]], ending: Ending, parameters: tuple[tuple[str, str], ...] = ()
 ) -> Trace:
     """The trace of a schedule. Raises DoesNotFit if the scheme cannot follow it or ends otherwise."""
-    return _Recorder(linked, parameters).run(tuple(schedule), ending)
+    return _Recorder(linked, parameters, ending).run(tuple(schedule), ending)
 
 
 @dataclass(slots=True)
@@ -69,9 +76,8 @@ class _Notes:
     def __call__(self, op: Op, run: Run) -> None:
         if isinstance(op, Step):
             self.kind, self.stack = op.kind, self.stack_of(op.at)
-        elif isinstance(op, ops.Load):
-            if run.value(op.address) not in self.names.switches:  # whether something is allocated is not what a step looks at
-                self._access(run.value(op.address), "read", op.type, None, run)
+        elif isinstance(op, ops.Load) and run.code.registers[op.dst.number].name != GUARD:
+            self._access(run.value(op.address), "read", op.type, None, run)
         elif isinstance(op, ops.Choose):
             self.picked = self.names.value(op.low + run.choice, run.code.registers[op.dst.number].type)
         elif isinstance(op, ops.Store):
@@ -109,7 +115,8 @@ class _Notes:
         while origin != NO_CALLER:
             found.append(self.linked.origins[origin].statement)
             origin = self.linked.origins[origin].caller
-        return tuple(reversed(found))
+        # What the compiler put round a handler is nobody's statement.
+        return tuple(one for one in reversed(found) if one != 0) or (0,)
 
     def _visit(self, op: Op, run: Run) -> None:
         stack = self.stack_of(op.at)
@@ -132,10 +139,11 @@ class _Notes:
 
 
 class _Recorder:
-    def __init__(self, linked: Linked, parameters: tuple[tuple[str, str], ...]) -> None:
-        self.linked, self.parameters = linked, parameters
-        self.machine = Interpreter(linked)
+    def __init__(self, linked: Linked, parameters: tuple[tuple[str, str], ...], ending: Ending) -> None:
+        self.linked, self.parameters, self.taking = linked, parameters, ending.taking
+        self.machine = Interpreter(linked, traps=ending.traps())
         self.names = self.machine.names
+        self.columns = tuple(Column(one.title, one.cpu, (), one.context) for one in linked.program.threads)
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.last: _Notes | None = None
@@ -162,6 +170,9 @@ class _Recorder:
         if failure_ is not None:
             return self._ended(ending, failure_, fits=ending.condition is None and ending.reason is failure_.reason)
         return self._at_state(state, ending)
+
+    def _called(self, thread: int) -> str:
+        return called(self.columns, thread)
 
     def _first_event(self, thread: int, started: dict[int, list[Visit]]) -> Event:
         visits = tuple(started.get(thread, ()))
@@ -197,27 +208,27 @@ class _Recorder:
         """Follow a schedule; gives the state it leads to, and the failure if its last move fails."""
         for position, (thread, choice) in enumerate(schedule, base):
             if not 0 <= thread < self.machine.threads:
-                raise DoesNotFit(position, f"there is no CPU{thread}")
+                raise DoesNotFit(position, f"there is no thread {thread}")
             if self.machine.finished(state, thread):
-                raise DoesNotFit(position, f"CPU{thread} has finished")
+                raise DoesNotFit(position, f"{self._called(thread)} has finished")
             notes = _Notes(self.linked, self.names)
             outcome = self.machine.step(state, thread, choice, notes)
             self._note(thread, choice, notes, outcome, position)
             if isinstance(outcome, protocol.Faulted):
                 if position != base + len(schedule) - 1:
-                    raise DoesNotFit(position, f"CPU{thread} fails here: {outcome.message}")
-                return state, self._fault(outcome, thread)
+                    raise DoesNotFit(position, f"{self._called(thread)} fails here: {outcome.message}")
+                return state, self._finding(state, self._fault(outcome, thread), thread)
             assert isinstance(outcome, protocol.Moved)
             self.state = state = outcome.state
         return state, None
 
     def _note(self, thread: int, choice: int, notes: _Notes, outcome: protocol.Outcome, position: int) -> None:
         if isinstance(outcome, protocol.Blocked):
-            raise DoesNotFit(position, f"CPU{thread} has to wait at {notes.kind}()")
+            raise DoesNotFit(position, f"{self._called(thread)} has to wait at {notes.kind}()")
         if isinstance(outcome, protocol.Pruned | protocol.TooLong):
-            raise DoesNotFit(position, f"CPU{thread} cannot finish its step")
+            raise DoesNotFit(position, f"{self._called(thread)} cannot finish its step")
         if choice >= outcome.choices:
-            raise DoesNotFit(position, f"there is no choice {choice} for CPU{thread} to take")
+            raise DoesNotFit(position, f"there is no choice {choice} for {self._called(thread)} to take")
         if isinstance(outcome, protocol.Moved):
             self._stand(outcome.state, thread, notes)
         picked = choice if outcome.choices > 1 else 0
@@ -230,6 +241,18 @@ class _Recorder:
     def _fault(self, fault: protocol.Faulted, thread: int) -> Failure:
         stack = _Notes(self.linked, self.names).stack_of(fault.origin)
         return Failure(fault.reason, fault.message, fault.remark, thread, stack)
+
+    def _finding(self, state: MachineState, failure: Failure, thread: int) -> Failure:
+        """A fault that is a finding, with what else a reader has to know of it."""
+        if failure.reason is Reason.DATA_RACE and (other := self.machine.meets(state, thread)) is not None:
+            step = self.linked.codes[other].ops[state[1][other][0]]
+            assert isinstance(step, Step)
+            stack = _Notes(self.linked, self.names).stack_of(step.at)
+            return replace(failure, blocked=(Blocked(other, stack, step.kind, None, None),))
+        if self.taking is not None:
+            names = (self.names.locks[self.taking.wanted], self.names.locks.get(self.taking.held, ""))
+            return replace(failure, taking=(*names, self.taking.open_to))
+        return failure
 
     def _at_state(self, state: MachineState, ending: Ending) -> Trace:
         if ending.reason is Reason.DEADLOCK:
@@ -264,7 +287,7 @@ class _Recorder:
         reads: list[tuple[int, Scalar]] = []
 
         def watch(op: Op, run: Run) -> None:
-            if isinstance(op, ops.Load) and (run.value(op.address), op.type) not in reads:
+            if isinstance(op, ops.Load) and not self.names.is_hidden(run.value(op.address)) and (run.value(op.address), op.type) not in reads:
                 reads.append((run.value(op.address), op.type))
 
         # A condition stops looking where it is decided: its other cells are those it looks at in the beginning.
@@ -274,7 +297,7 @@ class _Recorder:
         message = self.linked.program.properties[condition].message
         fits = not found and (ending.reason is not Reason.AT_REST or self._at_rest(state))
         thread = self.events[-1].thread if self.events else None
-        shown = tuple(self.names.cell(address) for address, _ in reads if not self.names.is_hidden(address))
+        shown = tuple(self.names.cell(address) for address, _ in reads)
         if isinstance(found, protocol.Faulted):
             failure = Failure(found.reason, f"{message}: {found.message}", found.remark, thread, (), condition=condition, reads=shown)
             return self._ended(ending, failure, fits=found.reason is ending.reason)
@@ -304,12 +327,17 @@ class _Recorder:
         stuck = []
         fits = True
         for thread in range(self.machine.threads):
-            if not self.machine.finished(state, thread):
+            if not self.machine.at_rest(state, thread) and not self._is_interrupted(state, thread):
                 fits &= isinstance(self.machine.step(state, thread, 0), protocol.Blocked)
-                if not (self.linked.program.threads[thread].cpu == NO_CPU and self.machine.at_rest(state, thread)):
-                    stuck.append(self._blocked(state, thread))
-        message = "; ".join(_waits(one, self.names) for one in stuck)
+                stuck.append(self._blocked(state, thread))
+        message = "; ".join(self._waits(one) for one in stuck)
         return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
+
+    def _waits(self, one: Blocked) -> str:
+        held = ""
+        if one.holder is not None:
+            held = ", which it holds itself" if one.holder == one.thread else f", held by {self._called(one.holder)}"
+        return f"{self._called(one.thread)} waits for {one.object or one.kind}{held}"
 
     def _blocked(self, state: MachineState, thread: int) -> Blocked:
         pc, registers = state[1][thread]
@@ -326,7 +354,21 @@ class _Recorder:
         elif step.kind.startswith("synchronize_srcu"):
             first = None if target is None else self._cell_named(f"{name}.blockers[{thread}]", target)
             name, holder = f"the readers of {name}", None if first is None else _lowest(state[0][first])
+        if (other := self._keeper(state, thread)) is not None:
+            name, holder = "its CPU", other
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
+
+    def _keeper(self, state: MachineState, thread: int) -> int | None:
+        """The thread that keeps another off its CPU."""
+        step = self.linked.codes[thread].ops[state[1][thread][0]]
+        assert isinstance(step, Step)
+        begins = self.columns[thread].context != "task" and step.kind in ENTRIES
+        return next((one.thread for one in keepers(self.linked.program, thread, begins=begins) if state[0][one.cell]), None)
+
+    def _is_interrupted(self, state: MachineState, thread: int) -> bool:
+        """Whether a handler runs on the thread's CPU: that one is what is stuck."""
+        other = self._keeper(state, thread)
+        return other is not None and self.columns[other].context != "task"
 
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
@@ -342,7 +384,7 @@ class _Recorder:
         first = len(self.events)
         after, failure = self._moves(state, ending.loop, first)
         threads = sorted({thread for thread, _ in ending.loop})
-        who = " and ".join(self.names.thread(thread) for thread in threads)
+        who = " and ".join(self._called(thread) for thread in threads)
         message = f"{who} can go on for ever, and nothing comes of it"
         fits = after == state and failure is None and bool(ending.loop)
         return Failure(Reason.ENDLESS_SPINNING, message, "SPINS FOR EVER", None, (), loop=first), fits
@@ -358,7 +400,7 @@ class _Recorder:
         if not fits:
             raise DoesNotFit(len(self.events), f"it does not end in {ending.reason} any more")
         program = self.linked.program
-        columns = tuple(Column(one.title, one.cpu, self._standing(number)) for number, one in enumerate(program.threads))
+        columns = tuple(replace(one, at=self._standing(number)) for number, one in enumerate(self.columns))
         initial = tuple(
             (cell.name, self.names.value(cell.initial, cell.type))
             for address, cell in enumerate(program.cells)
@@ -367,6 +409,14 @@ class _Recorder:
         return Trace(
             program.name, program.file, self.parameters, program.statements, columns, initial, tuple(self.events), failure
         )
+
+
+def taking_of(linked: Linked, told: tuple[str, str, str] | None) -> Taking | None:
+    """The taking that a trace tells of, in a program that may have changed; None if its locks are gone."""
+    addresses = {name: address for address, name in Names(linked.program).locks.items()}
+    if told is None or told[0] not in addresses or (told[1] and told[1] not in addresses):
+        return None
+    return Taking(addresses[told[0]], addresses.get(told[1], 0), told[2])
 
 
 def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
@@ -379,8 +429,3 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
 def _lowest(mask: int) -> int | None:
     """The number of the lowest bit that is set."""
     return (mask & -mask).bit_length() - 1 if mask else None
-
-
-def _waits(one: Blocked, names: Names) -> str:
-    held = "" if one.holder is None else f", held by {names.thread(one.holder)}" if one.holder != one.thread else ", which it holds itself"
-    return f"{names.thread(one.thread)} waits for {one.object or one.kind}{held}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from lockverse.ir.contexts import GUARD
 from lockverse.ir.ops import Check, Container, Copy, Element, Field, Imm, Lifetime, Load, Op, Reg, Step, Store, Value
 from lockverse.ir.program import Program, Register
 from lockverse.ir.reason import Reason
@@ -29,7 +30,7 @@ def check_lifetimes(function: Inlined, program: Program) -> Inlined:
         return function
     work = _Checker(program, function.registers)
     blocks = tuple(tuple(work.block(block)) for block in function.blocks)
-    more = (Register("switch", S64, "temp"), Register("allocated", Bool(), "temp"))
+    more = (Register(GUARD, S64, "temp"), Register(GUARD, Bool(), "temp"))
     return replace(function, blocks=blocks, registers=(*function.registers, *more))
 
 

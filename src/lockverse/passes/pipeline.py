@@ -1,6 +1,6 @@
 """The order of the passes, and what comes out: what the machines run.
 
-Inlining, checks of lifetimes, which steps a thread may stay before, layout, what it refers to there, then what is kept. The verifier looks at the program before the first and at the code after the last.
+Inlining, checks of lifetimes, who else is on a thread's CPU, which steps a thread may stay before, layout, what it refers to there, then what is kept. The verifier looks at the program before the first and at the code after the last.
 Leaves out reductions that need more than one thread's code.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockverse.ir.contexts import shares_its_cpu
 from lockverse.ir.program import Code, Linked, Program
 from lockverse.ir.verifier import verify_code, verify_program
 
+from .contexts import in_context
 from .inline import Inlined, Origins, inline
 from .keep import keep
 from .layout import lay_out
@@ -32,9 +34,20 @@ def link(program: Program, *, verify: bool = True) -> Linked:
         codes[name] = _code(_inlined(program, name, origins), origins, program)
         if verify:
             verify_code(codes[name], program, len(origins.all))
-    threads = tuple(codes[thread.function] for thread in program.threads)
+    threads = tuple(_thread(program, number, codes, origins, verify=verify) for number in range(len(program.threads)))
     conditions = tuple(codes[one.function] for one in program.properties)
     return Linked(program, threads, conditions, tuple(origins.all))
+
+
+def _thread(program: Program, number: int, codes: dict[str, Code], origins: Origins, *, verify: bool) -> Code:
+    """A thread's code: its function's, unless its steps depend on who else is on its CPU."""
+    name = program.threads[number].function
+    if not shares_its_cpu(program, number):
+        return codes[name]
+    code = _code(in_context(_inlined(program, name, origins), program, number), origins, program)
+    if verify:
+        verify_code(code, program, len(origins.all))
+    return code
 
 
 def inlined(program: Program) -> tuple[Inlined, ...]:

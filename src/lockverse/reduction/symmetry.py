@@ -74,7 +74,7 @@ def _told_apart(values: Values, layout: Layout) -> bool:
     offsets = {field.name: field.offset for field in struct.fields}
     tasks = [thread.task for thread in program.threads]
     own = {task + offset for task in tasks for offset in range(struct.size)}
-    pids = {task + offsets["pid"] for task in tasks}
+    pids = {task + offsets[field] for task in tasks for field in ("pid", "cpu")}
     blockers = [layout.cells[task + offsets["rcu_blockers"]] for task in tasks]
     if any(one is not None for one in blockers):
         return True

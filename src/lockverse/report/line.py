@@ -7,12 +7,14 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What a line is: something that ran, something that was skipped, where it fails, a note over all columns."""
+    """What a line is: something that ran, something that was skipped, where it fails, a note over all columns, where a
+    handler begins."""
 
     PLAIN = auto()
     SKIPPED = auto()
     FAILING = auto()
     NOTE = auto()
+    ENTRY = auto()
 
 
 @dataclass(frozen=True, slots=True)

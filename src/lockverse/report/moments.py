@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from lockverse.trace.model import LOOKED_AT_REST, Access, Blocked, Trace
+from lockverse.trace.model import ENTRIES, LOOKED_AT_REST, Access, Blocked, Trace
 
 FOR_EVER = "[ from here on for ever ]"
 
@@ -19,7 +19,8 @@ FOR_EVER = "[ from here on for ever ]"
 class Moment:
     """`stack` are the calls that are shown, outermost first, and the statement. `accesses`, `kinds` and `events` are those
     of its steps. `outcome` is what its condition came out as, `value` what it put in its variable, `picked` what the
-    environment picked. `split`: another thread comes between its steps. `note` is a line for all columns."""
+    environment picked. `split`: another thread comes between its steps. `note` is a line for all columns; `entry` that of a
+    handler which begins here."""
 
     thread: int
     stack: tuple[int, ...]
@@ -33,6 +34,7 @@ class Moment:
     waits: Blocked | None = None
     split: bool = False
     note: str = ""
+    entry: bool = False
 
 
 def moments(trace: Trace, depth: int | None) -> list[Moment]:
@@ -60,6 +62,8 @@ def _visits(trace: Trace) -> list[Moment]:
     for number, event in enumerate(trace.events):
         if trace.failure.loop == number:
             found.append(Moment(-1, (), note=FOR_EVER))
+        if trace.columns[event.thread].context != "task" and event.kind in ENTRIES:
+            found.append(Moment(event.thread, (), events=[number], entry=True))
         own = next((visit for visit in event.visits if visit.stack == event.stack), None)
         for visit in event.visits:
             moment = Moment(event.thread, visit.stack, events=[number], outcome=visit.outcome, value=visit.value)
@@ -86,7 +90,7 @@ def _mark_failing(trace: Trace, found: list[Moment]) -> None:
 
 def _goes_on(trace: Trace, last: Moment, moment: Moment) -> bool:
     """Whether a moment is more of the one before. What is decided has ended, but a `for` then takes its element."""
-    if last.note or (last.thread, last.stack) != (moment.thread, moment.stack) or last.waits or moment.waits:
+    if last.note or last.entry or moment.entry or (last.thread, last.stack) != (moment.thread, moment.stack) or last.waits or moment.waits:
         return False
     takes = trace.statements[last.stack[-1]].kind == "for" and last.outcome is True and moment.outcome is None
     return last.outcome is None or takes
@@ -122,7 +126,7 @@ def _levels(trace: Trace, visits: Sequence[Moment], depth: int | None) -> list[i
     telling = {index for index, visit in enumerate(visits) if _tells(trace, visit)}
     threads: dict[int, list[int]] = {}
     for index, visit in enumerate(visits):
-        if not visit.note:
+        if visit.stack:
             threads.setdefault(visit.thread, []).append(index)
     for thread, indices in threads.items():
         last = indices[-1]

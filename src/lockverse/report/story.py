@@ -10,14 +10,16 @@ Leaves out the layout on a page: text.py.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from lockverse.trace.model import Access, Column, Reason, Trace
+from lockverse.trace.model import Access, Column, Reason, Trace, called
 
+from .columns import arranged
 from .fold import folded
 from .line import Kind, Line
 from .moments import Moment, moments
 
+INTERRUPTIONS = {"hardirq": "Interrupt", "softirq": "Softirq", "nmi": "NMI"}
 IDLE = ("cpu_relax()", "pass")  # bodies of busy loops, which say nothing when skipped
 LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
 
@@ -42,11 +44,10 @@ def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
     teller = _Teller(trace, moments(trace, depth))
     for moment in teller.moments:
         teller.show(moment)
-    lines = folded(teller.lines) if fold else teller.lines
+    columns, lines = arranged(teller.lines, trace.columns)
+    lines = folded(lines) if fold else lines
     closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
-    shown = [number for number, column in enumerate(trace.columns) if column.cpu >= 0 or any(line.column == number for line in lines)]
-    lines = [line if line.column is None else replace(line, column=shown.index(line.column)) for line in lines]
-    return Story(tuple(trace.columns[number] for number in shown), trace.initial, tuple(lines), closing)
+    return Story(columns, trace.initial, tuple(lines), closing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class _Teller:
         if moment.note:
             self.lines.append(Line(None, 0, moment.note, kind=Kind.NOTE))
             return
+        if moment.entry:
+            self._enter_handler(moment)
+            return
         path = self._path(moment.stack)
         if self._says_nothing(moment, path):
             return
@@ -94,6 +98,13 @@ class _Teller:
             self._add(moment, depth, statement.text, ("NOT TAKEN",) if skipped else ("ENDS",) if ends else ())
         if skipped:
             self._skipped(moment.thread, moment.stack[-1], depth)
+
+    def _enter_handler(self, moment: Moment) -> None:
+        """A handler begins: on the CPU of what it interrupts."""
+        one = self.trace.columns[moment.thread]
+        self.open.pop(moment.thread, None)
+        text = f"<{INTERRUPTIONS[one.context]}> {one.title}()"
+        self.lines.append(Line(moment.thread, 0, text, kind=Kind.ENTRY, events=(moment.events[0], moment.events[-1])))
 
     def _says_nothing(self, moment: Moment, path: tuple[_Place, ...]) -> bool:
         """Ways out of functions, what comes of a call whose inside was shown, the end of a loop that counts."""
@@ -130,7 +141,11 @@ class _Teller:
         opened = self.open.get(thread, ())
         for index, place in enumerate(path[:-1]):
             if opened[: index + 1] != path[: index + 1]:
-                self.lines.append(Line(thread, place.depth, self.trace.statements[place.statement].text))
+                statement = self.trace.statements[place.statement]
+                otherwise = statement.kind == "if" and path[index + 1].statement in statement.orelse
+                self.lines.append(Line(thread, place.depth, statement.text, "NOT TAKEN" if otherwise else ""))
+                if otherwise and not self._is_elif(path[index + 1].statement):
+                    self.lines.append(Line(thread, place.depth, "else:"))
 
     def _skipped(self, thread: int, one: int, depth: int) -> None:
         """What a branch that was not taken skipped, and the `else` that comes instead."""
@@ -199,7 +214,9 @@ class _Teller:
     def _waits(self, moment: Moment) -> str:
         one = moment.waits
         assert one is not None
-        held = "" if one.holder is None else f", held by {self.trace.columns[one.holder].name}"
+        if self.trace.failure.reason is Reason.DATA_RACE:
+            return "RACES WITH IT"
+        held = "" if one.holder is None else f", held by {called(self.trace.columns, one.holder)}"
         return f"WAITS FOR {one.object or one.kind}{held}"
 
     def _is_private(self, moment: Moment) -> bool:

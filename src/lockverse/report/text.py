@@ -74,11 +74,11 @@ class _Page:
 
     def titles(self) -> list[str]:
         """The columns' headers."""
-        names = [column.title for column in self.story.columns]
+        names, cpus = [column.title for column in self.story.columns], [column.cpu for column in self.story.columns]
         if not self.by_function:
-            return [column.name for column in self.story.columns]
+            return [column.title if column.cpu < 0 else f"CPU{column.cpu}" if cpus.count(column.cpu) == 1 else f"CPU{column.cpu} {column.title}" for column in self.story.columns]
         return [
-            f"{column.title}:" if names.count(column.title) == 1 else f"{column.title} ({column.name}):"
+            f"{column.title}:" if names.count(column.title) == 1 else f"{column.title} (CPU{column.cpu}):"
             for column in self.story.columns
         ]
 

@@ -16,6 +16,7 @@ from lockverse.trace.serialize import as_plain
 from lockverse.trace.verdict import Verdict
 
 VERSION: Final = 1  # of the JSON
+MOST_NEVER: Final = 3  # lines of a pass that say what no execution does
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Outcome:
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
     `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the race, and
-    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for. `trace_file` is where the trace was
+    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for; `findings`: data races and the order of locks were. `also` is what
+    else was found, `never` what there is in the scheme that no execution does. `trace_file` is where the trace was
     written, if it was.
     """
 
@@ -61,6 +63,9 @@ class Outcome:
     engine: Engine = field(default_factory=Engine)
     shortest: bool = True
     spinning: bool = True
+    findings: bool = True
+    also: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -89,7 +94,7 @@ def footer(outcome: Outcome) -> list[str]:
     """What was explored, and how to see the race again."""
     counts, took = _counts(outcome), f"{outcome.seconds:.1f} s"
     if outcome.verdict is Verdict.HOLDS:
-        lines = [_everything(outcome), *_limits(outcome)]
+        lines = [_everything(outcome), *_limits(outcome), *_shortened(outcome.never)]
         if not outcome.completed:
             lines.append("note: no execution came to its end: assume() cut every one short, so little was checked")
         return lines
@@ -100,11 +105,20 @@ def footer(outcome: Outcome) -> list[str]:
         race = "a shortest race" if outcome.shortest else "a race"
         lines = [f"{race}: {_length(outcome.trace)}, {_count(outcome.switches or 0, 'context switch')}; {counts} explored, {took}"]
         lines += [] if outcome.shortest else ["there may be a shorter one: the search for it, without reduction, did not come to its end"]
+    if outcome.reason == "never-exercised":
+        return [_everything(outcome), *_limits(outcome), *outcome.never]
     if outcome.reason == "sometimes":
         lines = [_everything(outcome), *_limits(outcome)]
+    lines += [f"also: {one}" for one in outcome.also]
     if outcome.trace_file is not None:
         lines.append(f"replay: lockverse replay {outcome.trace_file}")
     return lines
+
+
+def _shortened(never: Sequence[str]) -> list[str]:
+    """The first of what was never exercised; `--strict` shows all."""
+    left = len(never) - MOST_NEVER
+    return [*never[:MOST_NEVER], *([f"and {left} more that no execution does (--strict shows all, and fails)"] if left > 0 else [])]
 
 
 def _counts(outcome: Outcome) -> str:
@@ -129,6 +143,8 @@ def _limits(outcome: Outcome) -> list[str]:
         lines.append(f"states were told apart by fingerprints: chance that a state was missed: below 1e{chance}")
     if not outcome.spinning:
         lines.append("endless spinning was not looked for (--no-spinning)")
+    if not outcome.findings:
+        lines.append("data races and the order of locks were not looked at (--no-findings)")
     return lines
 
 
@@ -168,7 +184,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict.value, "reason": outcome.reason, "message": outcome.message,
         "states": outcome.states, "transitions": outcome.transitions, "depth": outcome.depth,
         "completed": outcome.completed,
-        "context_switches": outcome.switches, "shortest": outcome.shortest, "spinning": outcome.spinning, "seconds": round(outcome.seconds, 3),
+        "context_switches": outcome.switches, "shortest": outcome.shortest, "spinning": outcome.spinning, "findings": outcome.findings, "also": list(outcome.also), "never": list(outcome.never),
+        "seconds": round(outcome.seconds, 3),
         "engine": {
             "name": outcome.engine.name, "bits": outcome.engine.bits, "cpu_seconds": round(outcome.engine.cpu_seconds, 4),
             "compile_seconds": round(outcome.engine.compile_seconds, 4), "jobs": outcome.engine.jobs,

@@ -5,13 +5,17 @@ The machine records it, the session writes and reads it, reports print it. Leave
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from lockverse.ir.contexts import ENTRIES as ENTRIES
 from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
-VERSION = 1
+VERSION = 2
+CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,29 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A thread for a reader: the function it runs, its CPU, and where it stands in the end, as in Visit; empty if it
-    has finished. `cpu` is negative for a context of the vocabulary's own, such as one that runs RCU's callbacks."""
+    """A thread for a reader: the function it runs, its CPU, where it stands in the end, as in Visit (empty if it has
+    finished), and its context, one of ir.contexts.CONTEXTS. `cpu` is negative for a thread of the vocabulary's own, such as one that
+    runs RCU's callbacks."""
 
     title: str
     cpu: int
     at: tuple[int, ...] = ()
+    context: str = "task"
 
-    @property
-    def name(self) -> str:
-        """What it is called where its function does not matter."""
-        return f"CPU{self.cpu}" if self.cpu >= 0 else self.title
+
+def called(columns: Sequence[Column], number: int) -> str:
+    """What a sentence calls a thread: its CPU, if that is enough to know it by."""
+    one = columns[number]
+    if one.cpu < 0:
+        return one.title
+    tasks = [other for other in columns if other.cpu == one.cpu and other.context == "task"]
+    if one.context == "task" and len(tasks) == 1:
+        return f"CPU{one.cpu}"
+    if one.context != "task":
+        return f"{one.title}() ({CONTEXT_WORDS[one.context]} on CPU{one.cpu})"
+    alike = [n for n, other in enumerate(columns) if (other.title, other.cpu, other.context) == (one.title, one.cpu, one.context)]
+    which = f" #{alike.index(number)}" if len(alike) > 1 else ""
+    return f"{one.title}(){which} on CPU{one.cpu}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,8 @@ class Failure:
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
     `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
-    `condition` is the index of the property that failed, if one did, and `reads` the cells it read.
+    `condition` is the index of the property that failed, if one did, and `reads` the cells it read. For DATA_RACE `blocked` is the thread that stands before the
+    other access. `taking` is the lock that was taken, the one held (or ""), and the context it was open to (or "").
     """
 
     reason: Reason
@@ -100,6 +117,7 @@ class Failure:
     loop: int | None = None
     condition: int | None = None
     reads: tuple[str, ...] = ()
+    taking: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

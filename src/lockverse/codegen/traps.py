@@ -1,0 +1,146 @@
+"""What a thread's code looks for besides faults of the program: accesses that meet, locks taken in an order that is wrong.
+
+The conditions are those of the interpreter (machine/interpreter.py, which is the specification), worked out on the packed state; only
+pairs of accesses that can be to one cell, and are not both made with one lock held, get code. Leaves out which traps there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lockverse.ir import ops
+from lockverse.ir.contexts import CONTEXTS
+from lockverse.ir.ops import Imm, Value
+from lockverse.ir.program import Code
+from lockverse.ir.traps import Taking, Traps
+from lockverse.passes.meetings import Single, singles
+
+from .layout import Layout
+from .text import literal
+from .values import Env, Values
+
+if TYPE_CHECKING:
+    from .lower import Function
+
+
+@dataclass(slots=True)
+class TrapWriter:
+    """Writes the looks at traps into the functions of a model's threads."""
+
+    layout: Layout
+    values: Values
+    traps: Traps
+    known: dict[int, dict[int, Single]] = field(default_factory=dict)
+
+    def step(self, function: Function, at: int, op: ops.Step, env: Env) -> None:
+        """A step of a thread has begun: a fault if it is one of the traps."""
+        if self.traps.races:
+            self._race(function, at, env)
+        if op.takes and self.traps.takings:
+            self._taking(function, op, env)
+
+    def _singles(self, code: Code) -> dict[int, Single]:
+        if id(code) not in self.known:
+            self.known[id(code)] = dict(singles(code))
+        return self.known[id(code)]
+
+    # Data races
+
+    def _race(self, function: Function, at: int, env: Env) -> None:
+        mine = self._singles(function.code).get(at)
+        if mine is None or not mine.plain:
+            return
+        cells = self.values.addresses(mine.target, env)
+        met = "false"
+        for thread, pc, one in self._others(function.flow.thread, at, mine, cells):
+            met = function.out.binary("or", met, self._stands(function, mine, env, thread, pc, one), "i1")
+        if met != "false":
+            function.out.unless(function.out.binary("xor", met, "true", "i1"), "fault")
+
+    def _others(self, thread: int, at: int, mine: Single, cells: frozenset[int]) -> Iterator[tuple[int, int, Single]]:
+        """The accesses of threads on other CPUs that can conflict."""
+        threads, held = self.layout.linked.program.threads, self.layout.holding.held
+        for flow in self.values.flows:
+            if flow.thread == thread or threads[flow.thread].cpu == threads[thread].cpu:
+                continue
+            for pc, one in self._singles(flow.code).items():
+                if not (mine.writes or one.writes) or pc not in self.layout.threads[flow.thread].standing:
+                    continue
+                together = held[thread].get(at, frozenset()) & held[flow.thread].get(pc, frozenset()) & self.layout.holding.locks
+                if not together and self.values.addresses(one.target, flow.entry[pc]) & cells:
+                    yield flow.thread, pc, one
+
+    def _stands(self, function: Function, mine: Single, env: Env, thread: int, pc: int, one: Single) -> str:
+        """An i1: that thread stands before that access, and it is to the same cell."""
+        out, theirs = function.out, self.layout.threads[thread]
+        here = out.compare("eq", function.access.bits(theirs.place), str(theirs.positions.index(pc)))
+        a, b = self.values.addresses(mine.target, env), self.values.addresses(one.target, self.values.flows[thread].entry[pc])
+        if len(a) == 1 and a == b:
+            return here
+        same = out.compare("eq", function.operand(mine.target, env), self._register(function, thread, pc, one.target))
+        return out.binary("and", here, same, "i1")
+
+    def _register(self, function: Function, thread: int, pc: int, value: Value) -> str:
+        """What another thread's register holds."""
+        if isinstance(value, Imm):
+            return literal(value.value)
+        standing = self.layout.threads[thread].standing[pc]
+        if value.number in standing.constants:
+            return literal(standing.constants[value.number])
+        if value.number in standing.fields:
+            return function.access.read(standing.fields[value.number])
+        copy = next(one for one in standing.derived if one.register == value.number)
+        base = self._register(function, thread, pc, ops.Reg(copy.base))
+        scaled = function.out.binary("mul", base, literal(copy.scale))
+        return function.out.binary("add", scaled, literal(copy.offset))
+
+    # Locks
+
+    def _taking(self, function: Function, op: ops.Step, env: Env) -> None:
+        assert op.target is not None
+        cells = self.values.addresses(op.target, env)
+        thread = self.layout.linked.program.threads[function.flow.thread]
+        for one in sorted(self.traps.takings):
+            if one.wanted in cells and one.inside in ("", thread.context):
+                met = function.out.compare("eq", function.operand(op.target, env), str(one.wanted))
+                for condition in self._conditions(function, one):
+                    met = function.out.binary("and", met, condition, "i1")
+                function.out.unless(function.out.binary("xor", met, "true", "i1"), "fault")
+
+    def _conditions(self, function: Function, one: Taking) -> Iterator[str]:
+        program, number = self.layout.linked.program, function.flow.thread
+        if one.held:
+            yield self._holds(function, one.held)
+        if not one.open_to:
+            return
+        if CONTEXTS.index(program.threads[number].context) >= CONTEXTS.index(one.open_to):
+            yield "false"
+        for field_ in ("irqs_disabled",) if one.open_to == "hardirq" else ("irqs_disabled", "softirq_count"):
+            offset = program.task_offset(field_)
+            assert offset is not None
+            cell = program.threads[number].task + offset
+            if self.values.cells[cell] != frozenset((0,)):
+                yield function.out.compare("eq", function.access.read_at("0", [cell]), "0")
+
+    def wanted_by_another(self, function: Function, lock: int) -> str:
+        """An i1: another thread stands before a step that waits for the lock."""
+        found = "false"
+        for flow in self.values.flows:
+            place = self.layout.threads[flow.thread]
+            for pc in place.standing if flow.thread != function.flow.thread else ():
+                step = flow.code.ops[pc]
+                if isinstance(step, ops.Step) and step.takes and step.target is not None and lock in self.values.addresses(step.target, flow.entry[pc]):
+                    here = function.out.compare("eq", function.access.bits(place.place), str(place.positions.index(pc)))
+                    same = function.out.compare("eq", self._register(function, flow.thread, pc, step.target), str(lock))
+                    found = function.out.binary("or", found, function.out.binary("and", here, same, "i1"), "i1")
+        return found
+
+    def _holds(self, function: Function, lock: int) -> str:
+        held = function.holds(lock)
+        readers = self.layout.linked.program.readers().get(lock)
+        if readers is None or self.values.cells[readers] == frozenset((0,)):
+            return held
+        mine = function.out.binary("and", function.access.read_at("0", [readers]), str(1 << function.flow.thread))
+        return function.out.binary("or", held, function.out.compare("ne", mine, "0"), "i1")

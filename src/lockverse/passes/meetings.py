@@ -1,0 +1,72 @@
+"""Accesses that can meet: which steps of a code are one access to one cell, and which of these are plain.
+
+Two accesses race if two threads on two CPUs stand before them in one state, they touch one cell, one of them at least writes it, and
+one of them at least is plain (the definition of tools/memory-model/Documentation/explanation.txt, "Plain accesses and data races", Linux
+6.1; what keeps them apart keeps them from being enabled together). Steps of primitives on objects of their own are no such accesses.
+
+Leaves out primitives that touch several of the user's cells in one step: they are atomic, and never plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lockverse.ir import ops
+from lockverse.ir.contexts import GUARD
+from lockverse.ir.ops import Op, Value
+from lockverse.ir.program import Code
+
+from .registers import successors
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A step that accesses the cell at `target` and nothing else that is shared."""
+
+    target: Value
+    writes: bool
+    plain: bool
+
+
+def singles(code: Code) -> Mapping[int, Single]:
+    """The steps of a code that are one access, by position."""
+    found = {}
+    for pc, op in enumerate(code.ops):
+        if isinstance(op, ops.Step) and op.target is not None:
+            one = _single(code, pc, op)
+            if one is not None:
+                found[pc] = one
+    return found
+
+
+def _single(code: Code, pc: int, step: ops.Step) -> Single | None:
+    accesses = list(_accesses(code, pc))
+    if not accesses or any(one.address != step.target for one in accesses):
+        return None
+    writes = any(isinstance(one, ops.Store) for one in accesses)
+    assert step.target is not None
+    return Single(step.target, writes, step.order == "plain")
+
+
+def _accesses(code: Code, pc: int) -> list[ops.Load | ops.Store]:
+    """The loads and stores of a step, those that see who has the CPU aside."""
+    found, seen, waiting = [], {pc}, [pc]
+    while waiting:
+        here = waiting.pop()
+        op = code.ops[here]
+        if isinstance(op, ops.Load | ops.Store) and not _is_guard(code, op):
+            found.append(op)
+        for target in successors(op, here):
+            if target not in seen and not isinstance(code.ops[target], ops.Step):
+                seen.add(target)
+                waiting.append(target)
+    return found
+
+
+def _is_guard(code: Code, op: Op) -> bool:
+    """Whether an op looks at what belongs to a task: whether it has its CPU, which CPU that is."""
+    if not isinstance(op, ops.Load):
+        return False
+    own = (isinstance(one, ops.Field) and one.dst == op.address and one.name.startswith("task_struct.") for one in code.ops)
+    return code.registers[op.dst.number].name == GUARD or any(own)
