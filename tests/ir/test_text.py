@@ -13,7 +13,7 @@ from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.parser import IRSyntaxError, parse_program
 from lockverse.ir.printer import print_function, print_op, print_program
-from lockverse.ir.program import NO_CPU, Block, Cell, Function, Object, Pool, Program, Property, Register, Thread
+from lockverse.ir.program import Block, Cell, Function, Object, Pool, Program, Property, Register, Thread
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.ir.text import FORMS
@@ -61,7 +61,7 @@ programs = st.builds(
     Program, text, text, st.lists(structs, max_size=2).map(lambda all_: {one.name: one for one in all_}),
     st.lists(functions, max_size=2).map(lambda all_: {one.name: one for one in all_}),
     st.lists(st.builds(Object, text, types, small), max_size=2).map(tuple), st.lists(st.builds(Cell, text, scalars, numbers), max_size=2).map(tuple),
-    st.lists(st.builds(Thread, st.integers(NO_CPU, 9), text, text, st.lists(numbers, max_size=2).map(tuple), small, small), max_size=2).map(tuple),
+    st.lists(st.builds(Thread, st.integers(-3, 9), text, text, st.lists(numbers, max_size=2).map(tuple), small, words, small), max_size=2).map(tuple),
     st.lists(st.builds(Property, text, text, text, small), max_size=2).map(tuple),
     st.lists(st.builds(Statement, text, text, small, text, words, small, st.lists(small, max_size=2).map(tuple)), max_size=2).map(tuple),
     st.lists(st.builds(Origin, small, st.builds(Span, small, small, small, small), st.integers(-1, 5)), max_size=2).map(tuple),
