@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lockverse.cli.main import main
 from lockverse.diagnostics.model import Diagnostic, Rejected
+from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.ir.program import Linked
 from lockverse.report.verdict import Outcome
@@ -22,7 +23,10 @@ from lockverse.session import Task, check, open_file, tasks
 from lockverse.session import linked_of as compiled
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMES = sorted(path for path in (ROOT / "schemes").rglob("*.py"))
+# Schemes over the modelled kernel are too large for brute force; tests/linux has them.
+OVER_LINUX = sorted(path for path in (ROOT / "schemes").rglob("*.py") if "lockverse.linux" in path.read_text())
+SCHEMES = sorted(path for path in (ROOT / "schemes").rglob("*.py") if path not in OVER_LINUX)
+WITHOUT_FINDINGS = Options(findings=False)  # for tests of what goes wrong in executions
 _numbers = itertools.count()
 
 HEAD = """from lockverse import *
@@ -68,8 +72,8 @@ def linked_of(folder: Path, text: str) -> Linked:
 
 
 def checked(folder: Path, body: str, scene: str = "x = node()\ny = node()\ncpu(run, x)", bounds: Bounds | None = None) -> Outcome:
-    """The outcome of a scheme given as `scheme_text` takes it."""
-    return check(task_of(folder, scheme_text(body, scene)), bounds or Bounds(), lambda _: None)
+    """The outcome of a scheme given as `scheme_text` takes it, data races and the order of locks aside."""
+    return check(task_of(folder, scheme_text(body, scene)), bounds or Bounds(), lambda _: None, WITHOUT_FINDINGS)
 
 
 def rejected(folder: Path, text: str) -> tuple[Diagnostic, ...]:

@@ -22,6 +22,7 @@ from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.suggest import nearest
+from lockverse.ir.coverage import Fires, Item, Way
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
 from lockverse.ir.source import Origin
@@ -29,7 +30,6 @@ from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.names import Names
 from lockverse.machine.record import Ending, record, taking_of
-from lockverse.passes.coverage import Fires, Item, Way
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark

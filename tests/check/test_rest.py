@@ -15,7 +15,7 @@ from lockverse.report.verdict import Outcome
 from lockverse.session import check, linked_of
 
 from ..oracle.explore import brute_force
-from ..support import rejected, scheme_text, task_of
+from ..support import HEAD, WITHOUT_FINDINGS, rejected, scheme_text, task_of
 
 DINE = """
 def dine(first, second):
@@ -123,7 +123,7 @@ BROKEN = {
 
 def _both(folder: Path, body: str, scene: str) -> Outcome:
     task = task_of(folder, scheme_text(body, scene))
-    outcome = check(task, Bounds(), lambda _: None)
+    outcome = check(task, Bounds(), lambda _: None, WITHOUT_FINDINGS)
     found = brute_force(task.file.schemes[task.scheme], {})
     assert (outcome.states, outcome.transitions, outcome.depth) == (found.states, found.transitions, found.depth)
     assert outcome.completed == found.ends
@@ -165,12 +165,12 @@ def test_which_steps_are_marked(tmp_path: Path) -> None:
 
 LOOP = "def run(x):\n    while READ_ONCE(x.n) == 0:\n        rest()"
 UNCLEAR = {
-    "a step come to both ways": (LOOP, "K311", "with a rest() and without", 17),
-    "a branch may rest": ("def run(x):\n    if choose(bool):\n        rest()\n    x.n = 1", "K311", "with a rest() and without", 19),
-    "a branch may have a step": ("def run(x, k):\n    rest()\n    if k:\n        smp_mb()\n    x.n = 1", "K311", "with a rest() and without", 20),
-    "at the end": ("def run(x):\n    x.n = 1\n    rest()", "K311", "no step comes after", 18),
-    "a loop of nothing": ("def run(x):\n    while True:\n        rest()", "K311", "no step comes after", 18),
-    "with an argument": ("def run(x):\n    rest(1)\n    x.n = 1", "K302", "does not fit", 17),
+    "a step come to both ways": (LOOP, "K311", "with a rest() and without", 2),
+    "a branch may rest": ("def run(x):\n    if choose(bool):\n        rest()\n    x.n = 1", "K311", "with a rest() and without", 4),
+    "a branch may have a step": ("def run(x, k):\n    rest()\n    if k:\n        smp_mb()\n    x.n = 1", "K311", "with a rest() and without", 5),
+    "at the end": ("def run(x):\n    x.n = 1\n    rest()", "K311", "no step comes after", 3),
+    "a loop of nothing": ("def run(x):\n    while True:\n        rest()", "K311", "no step comes after", 3),
+    "with an argument": ("def run(x):\n    rest(1)\n    x.n = 1", "K302", "does not fit", 2),
 }
 
 
@@ -181,7 +181,7 @@ def test_unclear(tmp_path: Path, name: str) -> None:
     found = rejected(tmp_path, scheme_text(body, f"x = node()\n{call}"))
     assert [one.code for one in found] == [code]
     assert headline in found[0].headline
-    assert found[0].primary.place.line == line
+    assert found[0].primary.place.line == HEAD.count("\n") + line  # lines of the body
 
 
 def test_a_property_does_not_rest(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from lockverse.session import check, replay
 
 from ..support import ROOT, scheme_text, task_of
 
-NATIVE = Options("native", jobs=1)
+NATIVE = Options("native", jobs=1, findings=False)
 EQUAL = "x = node()\ncpu(run, x)\ncpu(run, x)\ncpu(run, x)\n"
 BROKEN = {
     "symmetry": ("def run(x):\n    x.n += 1", EQUAL + "at_rest(lambda: x.n == 3)"),
@@ -41,7 +41,7 @@ BROKEN = {
 
 def _checked(folder: Path, name: str, options: Options, bounds: Bounds | None = None) -> Outcome:
     body, scene = BROKEN[name]
-    return check(task_of(folder, scheme_text(body, scene)), bounds or Bounds(), lambda _: None, options)
+    return check(task_of(folder, scheme_text(body, scene)), bounds or Bounds(), lambda _: None, replace(options, findings=False))
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -13,7 +13,7 @@ from lockverse.explore.search import Progress, explore
 from lockverse.machine.interpreter import Interpreter
 from lockverse.session import check
 
-from ..support import checked, linked_of, scheme_text, task_of
+from ..support import WITHOUT_FINDINGS, checked, linked_of, scheme_text, task_of
 
 # Two CPUs of four steps each: 25 states, 40 moves, depth 8 (the grid of test_closed_forms.py).
 BODY = "def run(x):\n" + "    atomic_inc(x.count)\n" * 4
@@ -52,7 +52,7 @@ def test_interrupted(tmp_path: Path) -> None:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
 
-    outcome = check(task_of(tmp_path, scheme_text(BODY, SCENE)), Bounds(), interrupt)
+    outcome = check(task_of(tmp_path, scheme_text(BODY, SCENE)), Bounds(), interrupt, WITHOUT_FINDINGS)
     assert (outcome.verdict, outcome.bound) == ("unknown", "interrupted")
 
 

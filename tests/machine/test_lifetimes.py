@@ -139,7 +139,7 @@ def test_without_pools_nothing_is_added(tmp_path: Path) -> None:
 def test_diagnostics(tmp_path: Path) -> None:
     """A struct without a pool, a kind that is none, an argument that is no object."""
     lines = {
-        "kmalloc(node)": "K312", "kfree(x)": "K312", "kmalloc(x)": "K301", "kmalloc()": "K302", "kfree(x.n)": "K301", "pool(node, 3)": "K104",
+        "kmalloc(node)": "K313", "kfree(x)": "K313", "kmalloc(x)": "K301", "kmalloc()": "K302", "kfree(x.n)": "K301", "pool(node, 3)": "K104",
         "kfree_rcu(x)": "K202",
     }  # fmt: skip
     for line, code in lines.items():

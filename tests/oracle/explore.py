@@ -93,7 +93,8 @@ class Replay:
                 owner[key] = value
             else:
                 setattr(owner, key, value)
-        self.world = World(threads=len(self.scene.cpus) + len(self.heads))
+        patches = {one.__lockverse_patch__: one for one in self.scene.patches}  # type: ignore[attr-defined]
+        self.world = World(threads=len(self.scene.cpus) + len(self.heads), patches=patches)
         heap = self.world.heap
         for kind, pool in self.scene.pools.items():
             heap.pools[kind] = pool.objects
@@ -101,7 +102,7 @@ class Replay:
             for one in pool.objects:
                 heap.enter(one)
         self.threads = [
-            Thread(self.world, number, cpu.function, cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
+            Thread(self.world, number, patches.get(cpu.function, cpu.function), cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
             for number, cpu in enumerate(self.scene.cpus)
         ]
         self.threads += [Context(self.world, number, head) for number, head in enumerate(self.heads, len(self.scene.cpus))]

@@ -70,6 +70,7 @@ class World:
     rcu: Rcu = field(default_factory=Rcu)
     heap: Heap = field(default_factory=Heap)
     threads: int = 0
+    patches: dict[Any, Any] = field(default_factory=dict)
 
 
 Steps = Generator[Stop, int, Any]
@@ -467,7 +468,7 @@ class Thread(Readers, Lifetimes, Macros):
         if hasattr(function, "__lockverse_intrinsic__"):
             return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
-        return (yield from self._call(function, args, kwargs))
+        return (yield from self._call(self.world.patches.get(function, function), args, kwargs))
 
     def _on_place(self, name: str, node: ast.Call) -> Steps:
         place = yield from self._place(node.args[0])
@@ -540,6 +541,13 @@ class Thread(Readers, Lifetimes, Macros):
             return False
         self.world.owner[id(lock)] = self.me
         return True
+
+    def _spin_is_locked(self, node: ast.expr, lock: Any) -> Steps:
+        _not_null(lock)
+        self.frame.held.append(lock)
+        yield from self._stop("spin_is_locked", node)
+        self.frame.held.pop()
+        return id(lock) in self.world.owner
 
     def _spin_unlock(self, node: ast.expr, lock: Any) -> Steps:
         _not_null(lock)

@@ -23,6 +23,7 @@ from lockverse.machine.protocol import Blocked, Faulted, Moved, Pruned
 from lockverse.passes.pipeline import link
 from lockverse.session import Task, check, open_file, program_of, tasks
 
+from ..support import WITHOUT_FINDINGS
 from .explore import brute_force
 from .programs import program
 
@@ -42,7 +43,7 @@ def test_search_and_brute_force_agree(tmp_path: Path, first: int, threads: int) 
     compared = 0
     for seed in range(first, first + BATCH):
         task = _task(tmp_path, seed, threads)
-        outcome = check(task, Bounds(states=1500), lambda _: None)
+        outcome = check(task, Bounds(states=1500), lambda _: None, WITHOUT_FINDINGS)
         if outcome.bound == "states":
             continue  # too large for brute force: counted below
         compared += 1
@@ -65,7 +66,7 @@ def test_loops_that_rest(tmp_path: Path, first: int) -> None:
         path.write_text(program(seed, 2, 2, rests=True))
         task = tasks(open_file(path), None, {}, every=False)[0]
         try:
-            outcome = check(task, Bounds(states=400), lambda _: None)
+            outcome = check(task, Bounds(states=400), lambda _: None, WITHOUT_FINDINGS)
         except Rejected as problem:
             assert {one.code for one in problem.diagnostics} == {"K311"}, seed
             continue

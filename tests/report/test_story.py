@@ -20,7 +20,7 @@ from lockverse.session import check
 from lockverse.trace.model import Column, Trace
 
 from ..oracle.programs import program
-from ..support import task_of
+from ..support import WITHOUT_FINDINGS, task_of
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
     folder = tmp_path_factory.mktemp("programs")
     found = []
     for seed in range(40000, 40160):
-        outcome = check(task_of(folder, program(seed, threads=2 + seed % 3)), Bounds(states=800), lambda _: None)
+        outcome = check(task_of(folder, program(seed, threads=2 + seed % 3)), Bounds(states=800), lambda _: None, WITHOUT_FINDINGS)
         if outcome.trace is not None and outcome.trace.events:
             found.append(outcome.trace)
     assert len(found) >= 30

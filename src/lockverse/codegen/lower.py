@@ -15,10 +15,11 @@ from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import ENTRIES
+from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
-from lockverse.passes.coverage import Contended, Fires, Item, ways
+from lockverse.passes.coverage import ways
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -38,7 +39,7 @@ FLAGS_AT: Final = 48
 NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
 FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
-NOTES: Final = tuple(1 << bit for bit in range(7, 16))  # flags for what had not been exercised before; the last for all that is left
+NOTES: Final = tuple(1 << bit for bit in range(8, 16))  # flags for what had not been exercised before; the last for all that is left. Bit 7 is the check's
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
 TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it

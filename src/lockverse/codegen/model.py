@@ -20,10 +20,10 @@ from types import MappingProxyType
 from typing import Final
 
 from lockverse.ir import ops
+from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
-from lockverse.passes.coverage import Item
 from lockverse.passes.progress import repeating
 
 from .access import Access

@@ -12,10 +12,11 @@ from typing import Final, TypeAlias
 from lockverse.explore.bounds import INTERRUPTED, Bounds, least
 from lockverse.explore.observer import Observer
 from lockverse.explore.search import Progress, Result, explore
+from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.machine.interpreter import Interpreter
-from lockverse.passes.coverage import Item, items
+from lockverse.passes.coverage import items
 from lockverse.reduction import REDUCTIONS
 
 from .takings import contendable

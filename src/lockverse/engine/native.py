@@ -25,12 +25,13 @@ from lockverse.explore.bounds import Bounds, least
 from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
+from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
-from lockverse.passes.coverage import Item, items
+from lockverse.passes.coverage import items
 from lockverse.passes.keep import without_dead
 from lockverse.passes.specialise import specialise
 from lockverse.reduction.follow import Follower

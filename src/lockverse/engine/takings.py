@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lockverse.codegen.values import Flow, Unsupported, Values
 from lockverse.ir import ops
+from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
-from lockverse.passes.coverage import Contended, Item
 from lockverse.passes.registers import successors
+
+if TYPE_CHECKING:
+    from lockverse.codegen.values import Flow, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ def takings(linked: Linked) -> list[Use]:
     """All takings of locks in a program; none if it has less than two, or an address that cannot be followed."""
     if sum(bool(isinstance(op, ops.Step) and op.takes) for code in linked.codes for op in code.ops) < 2:
         return []
+    # Not at the top: most small schemes are done without.
+    from lockverse.codegen.values import Unsupported, Values
+
     try:
         values = Values(linked)
     except Unsupported:

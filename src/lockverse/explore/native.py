@@ -22,11 +22,11 @@ from lockverse.codegen.layout import FINISHED, Layout, MachineState
 from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
+from lockverse.ir.coverage import Item
 from lockverse.ir.reason import Reason
 from lockverse.jit.machine_code import Library
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Blocked, Disagreement, Faulted, Moved, Outcome, Pruned, TooLong, started
-from lockverse.passes.coverage import Item
 
 from . import kernel
 from .bounds import INTERRUPTED, BoundHit, Bounds, hit, memory_used

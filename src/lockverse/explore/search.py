@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from lockverse.ir.coverage import Item
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import Taking
 from lockverse.machine.protocol import Blocked, Faulted, Machine, Moved, Outcome, Pruned, TooLong
-from lockverse.passes.coverage import Item
 
 from .bounds import INTERRUPTED, NOTHING_TO_EXPLORE, BoundHit, Bounds, hit, memory_used, out_of_memory
 from .graph import Edge, Graph

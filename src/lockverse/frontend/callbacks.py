@@ -21,7 +21,7 @@ from lockverse.ir.source import Origin, Statement
 from lockverse.lang import rcu_callbacks as lang
 
 from . import calls, expressions, pools
-from .lowering import ATOMIC, STEPS, Lowering, describe
+from .lowering import STEPS, Lowering, describe
 from .source import span_of
 from .types import NOTHING, VOID, Constant, Null, Result, Typed, Unknown
 
@@ -189,9 +189,9 @@ def _run(f: Lowering, one: Callback, head: Typed, node: ast.AST) -> None:
         start = f.temp(ir.Ptr(pool.type))
         f.emit(ops.Container(start, head.value, pool.type, one.offset, "rcu_head", f.at(node)))
         pools.give_back(f, Typed(start, ir.Ptr(pool.type)), pool, node)
-        calls.emit_call(f, _LANG["callback_done"], {}, node, ATOMIC)
+        calls.emit_call(f, _LANG["callback_done"], {}, node)
     else:
-        calls.emit_call(f, _LANG["enter_callback"], {}, node, ATOMIC)
+        calls.emit_call(f, _LANG["enter_callback"], {}, node)
         name = one.function.__code__.co_varnames[0]
         calls.emit_call(f, one.function, {name: calls.Argument(head, node)}, node)
         f.origin = 0  # the scene's: its end is nobody's statement

@@ -19,7 +19,7 @@ from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import FunctionPointer, IntegerType
 
 from . import callbacks, expressions, functions, intrinsics, lists
-from .lowering import PRIMITIVE, STEPS, Lowering, describe
+from .lowering import ATOMIC, PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
 
@@ -62,7 +62,7 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return f.error("K104", node, f"{target.__name__}() stands only in a @scheme function", "a CPU runs this",
                        help="move it to the function that builds the scene")  # fmt: skip
     if isinstance(target, FunctionType):
-        return call_function(f, target, node)
+        return call_function(f, f.compiler.patched(target), node)
     return _not_callable(f, target, node)
 
 
@@ -121,9 +121,9 @@ def call_function(f: Lowering, function: FunctionType, node: ast.Call) -> Result
     return emit_call(f, function, arguments, node)
 
 
-def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument], node: ast.AST, mode: str = "") -> Result:
-    """Call `function` with arguments that are evaluated already; `mode` if it is not to run as its caller does."""
-    mode = mode or (PRIMITIVE if f.mode == STEPS and hasattr(function, "__lockverse_step__") else f.mode)
+def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument], node: ast.AST) -> Result:
+    """Call `function` with arguments that are evaluated already."""
+    mode = _mode(f, function)
     values = _convert_arguments(f, function, arguments)
     if values is None:
         return NOTHING
@@ -134,6 +134,13 @@ def emit_call(f: Lowering, function: FunctionType, arguments: dict[str, Argument
     dsts = tuple(f.temp(kind) for kind in instance.results)
     f.emit(ops.Call(dsts, instance.name, passed, f.at(node)))
     return _results(instance, dsts)
+
+
+def _mode(f: Lowering, function: FunctionType) -> str:
+    """How the accesses of a function run when it is called here."""
+    if f.mode == STEPS and hasattr(function, "__lockverse_step__"):
+        return PRIMITIVE
+    return ATOMIC if f.mode == STEPS and hasattr(function, "__lockverse_rides__") else f.mode
 
 
 def _results(instance: Instance, dsts: tuple[ops.Reg, ...]) -> Result:

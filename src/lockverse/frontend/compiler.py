@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType
 
@@ -42,8 +43,12 @@ class Instance:
 class Compiler:
     """All that is shared while one scheme is compiled."""
 
-    def __init__(self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset(), contexts: int = 0) -> None:
+    def __init__(
+        self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset(),
+        patches: Mapping[FunctionType, FunctionType] | None = None, contexts: int = 0,
+    ) -> None:  # fmt: skip
         self.reporter, self.sources = reporter, sources
+        self._patches = patches or {}
         self.contexts = contexts  # that run callbacks of RCU, one an rcu_head
         self.callbacks = Callbacks()
         self.features, self.wanted = features, set[str]()  # of the vocabulary: lang/features.py
@@ -196,6 +201,10 @@ class Compiler:
         return found
 
     # What walks ask
+
+    def patched(self, function: FunctionType) -> FunctionType:
+        """What runs where `function` is called: itself, or the patch of it."""
+        return self._patches.get(function, function)
 
     def is_vocabulary(self, function: FunctionType) -> bool:
         """Whether a function is the vocabulary's own, shown as the user's call of it."""

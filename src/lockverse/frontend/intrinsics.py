@@ -16,8 +16,8 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, calls, conditions, containers, expressions, functions, percpu, pools, waiting
-from .lowering import ATOMIC, OBSERVER, STEPS, Lowering, describe
+from . import bits, calls, conditions, containers, expressions, functions, percpu, pools, sleeping, waiting
+from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
 _NOTHING_RETURNED = Typed(ops.Imm(0), VOID)
@@ -75,7 +75,7 @@ def _read(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, nod
         given = {name: calls.Argument(calls.as_bool(f, value, node) if condition_ else value, node.args[1])}
     f.step(info.name, info.order, address, node)
     if info.check is not None and f.mode != OBSERVER:
-        calls.emit_call(f, info.check, given, node, ATOMIC)
+        calls.emit_call(f, info.check, given, node)
     return f.load(address, kind, node)
 
 
@@ -305,8 +305,8 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")` in a function of the vocabulary, what a constant argument of it says (`flags.may_sleep`), a parameter that
-    is a function, or `not` of them comes to; None for any other condition."""
+    """What `feature("name")` or `hasattr(x, "name")` in a function of the vocabulary, what a constant argument of it says
+    (`flags.may_sleep`), a parameter that is a function, or `not` of them comes to; None for any other condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
         return None if inner is None else not inner
@@ -315,9 +315,18 @@ def static_condition(f: Lowering, node: ast.expr) -> bool | None:
         return bool(getattr(known.object, node.attr, False)) if isinstance(known, Constant) else None
     if isinstance(node, ast.Name) and isinstance(f.constants.get(node.id), Constant):
         return True  # a parameter that is a function
-    if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "feature"):
+    if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return None
-    return _message(f, node.args[0], "") in f.compiler.features
+    if node.func.id == "hasattr":
+        return _has_field(f, node)
+    return _message(f, node.args[0], "") in f.compiler.features if node.func.id == "feature" else None
+
+
+def _has_field(f: Lowering, node: ast.Call) -> bool:
+    """Whether the struct that the first argument points to has a field of that name."""
+    kind = expressions.typed(f, node.args[0]).type
+    struct = f.compiler.types.structs[kind.target.name] if isinstance(kind, ir.Ptr) and isinstance(kind.target, ir.StructRef) else None
+    return struct is not None and struct.field(_message(f, node.args[1], "")) is not None
 
 
 def _feature(f: Lowering, node: ast.Call) -> Result:
@@ -352,6 +361,11 @@ def _data_race(f: Lowering, node: ast.Call) -> Result:
     return value
 
 
+def _only_in_with(f: Lowering, node: ast.Call) -> Result:
+    usage = "with scoped_guard(rwsem_read, x.sem): ..., and read_lock, write_lock and rwsem_write as well"
+    return f.error("K104", node, "scoped_guard() stands only in a `with`, and names a way to hold a lock", "here", help=usage)
+
+
 def _only_in_loop(f: Lowering, node: ast.Call) -> Result:
     return f.error("K104", node, f"{f.text(node)} stands only in a for loop", "here", help=f"for one in {f.text(node)}: ...")
 
@@ -374,8 +388,8 @@ INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "per_cpu": percpu.per_cpu, "per_cpu_ptr": percpu.per_cpu, "this_cpu_ptr": percpu.this_cpu_ptr, "raw_cpu_ptr": percpu.this_cpu_ptr,
     "num_possible_cpus": percpu.count, "num_online_cpus": percpu.count, "for_each_possible_cpu": _only_in_loop,
     "for_each_online_cpu": _only_in_loop,
-    "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
+    "scoped_guard": _only_in_with, "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "allocate": pools.allocate, "free": pools.free, "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
-    "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG),
+    "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG), **sleeping.INTRINSICS,
 }  # fmt: skip

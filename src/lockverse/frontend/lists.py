@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.lang import lists as lang
 
 from . import calls, containers, expressions, intrinsics
-from .lowering import ATOMIC, OBSERVER, Lowering, describe
+from .lowering import OBSERVER, Lowering, describe
 from .types import NOTHING, Constant, Result, Typed, Unknown
 
 PLAIN, SAFE, RCU = "list_for_each_entry", "list_for_each_entry_safe", "list_for_each_entry_rcu"
@@ -63,7 +63,7 @@ class Walk:
         f.emit(ops.Field(address, source, field.offset, f"{f.text(self.node.args[0])}.next", f.at(self.node)))
         f.step(self.name if self.name == RCU else "load", "once" if self.name == RCU else "plain", address, self.node)
         if check and f.mode != OBSERVER:
-            calls.emit_call(f, _CHECK, {}, self.node, ATOMIC)
+            calls.emit_call(f, _CHECK, {}, self.node)
         f.emit(ops.Copy(dst, f.load(address, self.kind, self.node).value, f.at(self.node)))
 
 

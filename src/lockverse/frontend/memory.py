@@ -96,7 +96,8 @@ class Memory:
             assert isinstance(value, Array)
             self._enter(value)
             for index in range(kind.length):
-                self._lay_out(f"{name}[{index}]", kind.element, value[index])
+                named = getattr(value.type, "names", ())
+                self._lay_out(f"{name}[{named[index] if named else index}]", kind.element, value[index])
             if len(value.elements) > kind.length:
                 self.problems.append(f"{name} has a value for CPU {len(value.elements) - 1}, and the last CPU is {kind.length - 1}")
         else:

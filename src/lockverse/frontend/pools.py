@@ -54,7 +54,7 @@ def of_struct(f: Lowering, name: str) -> Pool | None:
 
 def no_pool(f: Lowering, name: str, node: ast.AST) -> Typed:
     """Report a struct that has none."""
-    return f.error("K312", node, f"there is no pool of {name}", "none is declared",
+    return f.error("K313", node, f"there is no pool of {name}", "none is declared",
                    help=f"in the scheme, say how many there are at most: `pool({name}, 3)`")  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from lockverse.ir.program import Program, Property, Thread
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.errors import SchemeError
+from lockverse.lang.patch import replacements
 from lockverse.lang.scene import PropertyDeclaration, Scene
 from lockverse.lang.structs import is_object
 from lockverse.lang.task import HARDIRQ, SOFTIRQ, task_struct
@@ -63,8 +64,9 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
         raise Rejected((_no_cpu(scheme, file),))
     sources, features, functions, contexts = Sources(file.path, file.shown), _features(scene), Functions(), 0
     try:
+        patches = _patches(scene, sources)
         while True:
-            compiler = Compiler(Reporter(), sources, features, contexts)
+            compiler = Compiler(Reporter(), sources, features, patches, contexts)
             compiler.types.functions = functions
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
@@ -109,6 +111,52 @@ def _place_of_scheme(scheme: FunctionType, file: SchemeFile) -> Place:
         return Place(file.shown, line, 1, line, 1)
     node = found[1]
     return Place(file.shown, node.lineno, node.col_offset + 1, node.lineno, node.col_offset + 5 + len(scheme.__name__))
+
+
+def _patches(scene: Scene, sources: Sources) -> dict[FunctionType, FunctionType]:
+    """What runs in place of what. Raises Rejected for patches that do not fit."""
+    reporter = Reporter()
+    for one in dict.fromkeys(scene.patches):
+        _check_patch(one, sources, reporter)
+    reporter.raise_if_any()
+    return replacements(scene.patches)
+
+
+def _check_patch(one: FunctionType, sources: Sources, reporter: Reporter) -> None:
+    target = one.__lockverse_patch__  # type: ignore[attr-defined]
+    place = _place_of_parameters(one, sources)
+    assert place is not None
+    if not isinstance(target, FunctionType) or any(hasattr(target, f"__lockverse_{name}__") for name in ("place", "intrinsic")):
+        name = getattr(target, "__name__", type(target).__name__)
+        reporter.add("K312", place, f"`{name}` cannot be patched", "a patch stands for a function written in the language")
+        return
+    wanted, given = _parameters(target), _parameters(one)
+    if wanted != given:
+        where = _place_of_parameters(target, sources)
+        reporter.add("K312", place, f"this patch of `{target.__name__}` takes other parameters", f"takes {_list(given)}",
+                     secondary=() if where is None else (Label(where, "what it replaces takes these"),),
+                     help=f"write `def {one.__name__}({', '.join(wanted)})`: callers do not change")  # fmt: skip
+
+
+def _place_of_parameters(function: FunctionType, sources: Sources) -> Place | None:
+    """Where a function's parameters stand, or its `def` if it has none."""
+    found = sources.find(function)
+    if found is None or not isinstance(found[1], ast.FunctionDef):
+        return None
+    first, last = (found[1].args.args[0], found[1].args.args[-1]) if found[1].args.args else (found[1], found[1])
+    start, end = place_of(found[0].path, first), place_of(found[0].path, last)
+    if first is found[1]:
+        return Place(start.file, start.line, start.column, start.line, start.column + len("def ") + len(function.__name__))
+    return Place(start.file, start.line, start.column, end.end_line, end.end_column)
+
+
+def _parameters(function: FunctionType) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "nothing"
 
 
 class _Assembly:
@@ -174,22 +222,24 @@ class _Assembly:
     def _thread(self, number: int) -> Thread | None:
         cpu = self.scene.cpus[number]
         place = Place(self.file.shown, cpu.site.line, cpu.site.column, cpu.site.end_line, cpu.site.end_column)
-        if not isinstance(cpu.function, FunctionType):
+        function = cpu.function
+        if not isinstance(function, FunctionType):
             self._bad(place, "cpu() takes a function", f"this is a Python `{type(cpu.function).__name__}`", "cpu(function, arguments...)")
             return None
-        values = self._arguments(cpu.function, cpu.args, cpu.kwargs, place)
+        function = self.compiler.patched(function)
+        values = self._arguments(function, cpu.args, cpu.kwargs, place)
         if values is None:
             return None
-        instance = self.compiler.instance(None, cpu.function, values, STEPS, None)
+        instance = self.compiler.instance(None, function, values, STEPS, None)
         if instance is None:
             return None
         passed = tuple(v.value.value for v in values.values() if isinstance(v, Typed) and settled(v.type) and isinstance(v.value, Imm))
         task = self.compiler.tasks + number * self.compiler.task_size
         name = instance.name
-        found = self.compiler.sources.find(cpu.function)
+        found = self.compiler.sources.find(function)
         if cpu.enter is not None and found is not None and not self.compiler.reporter.any:
-            name = handler(self.compiler, cpu, instance, Lowering(self.compiler, cpu.function, *found, STEPS))
-        return Thread(cpu.task.cpu, name, cpu.function.__name__, passed, task, CONTEXTS[cpu.task.context])
+            name = handler(self.compiler, cpu, instance, Lowering(self.compiler, function, *found, STEPS))
+        return Thread(cpu.task.cpu, name, function.__name__, passed, task, CONTEXTS[cpu.task.context])
 
     def _arguments(
         self, function: FunctionType, args: tuple[object, ...], kwargs: Mapping[str, object], place: Place

@@ -14,6 +14,7 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
+from lockverse.lang import guards
 from lockverse.lang.structs import resolve_type
 
 from . import calls, conditions, expressions, functions, intrinsics, lists
@@ -440,13 +441,10 @@ def _with(f: Lowering, node: ast.stmt) -> None:
     for item in node.items:
         if item.optional_vars is not None:
             f.error("K101", item.optional_vars, "`with ... as` is not part of the language", "a lock gives no value")
-        value = expressions.lower(f, item.context_expr)
-        guard = f.compiler.guard(value)
-        if guard is None:
-            if not (isinstance(value, Typed) and isinstance(value.type, Unknown)):
-                f.error("K301", item.context_expr, "`with` takes a lock", describe(value))
+        found = _held_by(f, item.context_expr)
+        if found is None:
             continue
-        take, give = guard
+        value, take, give = found
         _call_guard(f, take, value, item.context_expr)
         f.cleanups.append(_giving_back(f, give, value, item.context_expr, statement))
         entered += 1
@@ -456,6 +454,41 @@ def _with(f: Lowering, node: ast.stmt) -> None:
         give_last = f.cleanups.pop()
         if reached:
             give_last()
+
+
+def _held_by(f: Lowering, node: ast.expr) -> tuple[Result, FunctionType, FunctionType] | None:
+    """The lock that a `with` holds, what takes it and what gives it back; None if it holds none, which is reported."""
+    named = _named_guard(f, node) if isinstance(node, ast.Call) else None
+    if named is not None:
+        assert isinstance(node, ast.Call)
+        value, guard = expressions.lower(f, node.args[1]), (named.take, named.give)
+        return value, *guard  # type: ignore[return-value]
+    value = expressions.lower(f, node)
+    found = f.compiler.guard(value)
+    if found is not None:
+        return value, *found
+    if not (isinstance(value, Typed) and isinstance(value.type, Unknown)):
+        f.error("K301", node, "`with` takes a lock", describe(value), help=_two_ways(f, value, node))
+    return None
+
+
+def _named_guard(f: Lowering, node: ast.Call) -> guards.Guard | None:
+    """The guard that `scoped_guard(rwsem_read, lock)` names; None for any other call, and for one that names none."""
+    target = expressions.lower(f, node.func) if isinstance(node.func, ast.Name) else None
+    if not isinstance(target, Constant) or target.object is not guards.scoped_guard:
+        return None
+    if len(node.args) != 2 or node.keywords:
+        return None
+    name = expressions.lower(f, node.args[0])
+    return guards.guard_of(name.object) if isinstance(name, Constant) else None
+
+
+def _two_ways(f: Lowering, value: Result, node: ast.expr) -> str:
+    """What to write for a lock that can be held in two ways."""
+    kind = value.type.target if isinstance(value, Typed) and isinstance(value.type, ir.Ptr) else None
+    names = {"rwlock_t": "read_lock", "rw_semaphore": "rwsem_read"}
+    name = names.get(kind.name) if isinstance(kind, ir.StructRef) else None
+    return f"`with scoped_guard({name}, {f.text(node)}):`" if name else ""
 
 
 def _giving_back(f: Lowering, give: FunctionType, value: Result, node: ast.expr, statement: int) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 """The vocabulary a scheme is written in: `from lockverse import *`.
 
-Plain Python that runs under CPython as it stands; imports no other room. Leaves out locks other than spinlocks,
-contexts and lifetimes, which come with the kernel's full vocabulary.
+Plain Python that runs under CPython as it stands; imports no other room. Leaves out contexts and
+lifetimes, which come with the kernel's full vocabulary.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from . import (
     context,
     handlers,
     lists,
+    locks,
     percpu_data,
     rcu,
     rcu_callbacks,
@@ -25,7 +26,7 @@ from . import (
     spinlock,
     spinlock_irq,
     srcu,
-)  # fmt: skip
+)
 from .access import *
 from .atomics import *
 from .barriers import *
@@ -34,12 +35,14 @@ from .context import *
 from .environment import BUG_ON, VM_BUG_ON, WARN_ON, WARN_ON_ONCE, assume, barrier, choose, cpu_relax, data_race, rest
 from .handlers import *
 from .lists import *
+from .locks import *
 from .null import NULL
+from .patch import applied, patch
 from .percpu_data import *
 from .rcu import *
 from .rcu_callbacks import *
 from .refcount import *
-from .scene import always, at_rest, cpu, interrupt, ipi, nmi, pool, scheme, softirq, sometimes, task, timer, work
+from .scene import always, apply, at_rest, cpu, interrupt, ipi, nmi, pool, scheme, softirq, sometimes, task, timer, work
 from .slab import *
 from .spinlock import *
 from .spinlock_irq import *
@@ -49,12 +52,12 @@ from .task import num_online_cpus, num_possible_cpus, running, smp_processor_id,
 from .types import array, function, percpu, ptr, s8, s16, s32, s64, u8, u16, u32, u64, wrapping
 
 __all__ = [
-    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "array", "assume", "at_rest",
+    "BUG_ON", "Enum", "Literal", "NULL", "VM_BUG_ON", "WARN_ON", "WARN_ON_ONCE", "always", "applied", "apply", "array", "assume", "at_rest",
     "auto", "barrier", "choose", "container_of", "cpu", "cpu_relax", "data_race", "function", "interrupt", "ipi", "nmi",
-    "num_online_cpus", "num_possible_cpus", "percpu", "pool", "ptr", "rest", "running", "s16", "s32",
+    "num_online_cpus", "num_possible_cpus", "patch", "percpu", "pool", "ptr", "rest", "running", "s16", "s32",
     "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "task", "task_struct", "timer",
     "u16", "u32", "u64", "u8", "work", "wrapping",
     *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *lists.__all__,
-    *percpu_data.__all__, *rcu.__all__, *rcu_callbacks.__all__, *refcount.__all__, *slab.__all__, *spinlock.__all__,
+    *locks.__all__, *percpu_data.__all__, *rcu.__all__, *rcu_callbacks.__all__, *refcount.__all__, *slab.__all__, *spinlock.__all__,
     *spinlock_irq.__all__, *srcu.__all__,
 ]  # fmt: skip

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from .environment import require
 from .features import feature, needs_feature
-from .step import intrinsic, step
-from .task import HARDIRQ, NMI, SOFTIRQ, all_tasks, current_task, task_struct
+from .step import intrinsic, rides_along, step
+from .task import HARDIRQ, NMI, SOFTIRQ, TASK_RUNNING, all_tasks, current_task, task_struct
 from .types import ptr
 
 # Parts of steps: a lock that keeps its holder from sleeping calls these inside its own.
@@ -54,6 +54,18 @@ def leave_reader() -> None:
             run_callbacks()
 
 
+def before_spinning() -> None:
+    """Who spins for a lock has preemption disabled already: a step of its own where another task may be waiting for the CPU."""
+    if feature("shared_cpus"):
+        preempt_disable()
+
+
+def after_spinning() -> None:
+    """The lock is taken, and its holder may not sleep. Inside a step."""
+    if not feature("shared_cpus"):
+        enter_atomic()
+
+
 def enter_bh() -> None:
     """From here on no softirq runs on the task's CPU, and it may not sleep. Inside a step."""
     if feature("preempt_count"):
@@ -91,8 +103,16 @@ def restore_irqs(flags: bool) -> None:
         leave_reader()
 
 
+@rides_along
 def check_may_sleep() -> None:
-    """A step that may sleep is broken where that is not allowed. Inside a step."""
+    """A step that may sleep is broken where that is not allowed, and where the task is about to sleep already: it would forget what
+    for (kernel/sched/core.c, __might_sleep(), Linux 6.1). Inside a step, or between two."""
+    check_may_schedule()
+    require(current_task().state == TASK_RUNNING, "warning", "may sleep, and is about to sleep already: its state is not TASK_RUNNING")
+
+
+def check_may_schedule() -> None:
+    """A step that lets others run is broken where that is not allowed. Inside a step."""
     needs_feature("preempt_count")
     task = current_task()
     require(task.context == 0, "sleeping-while-atomic", "may sleep, in an interrupt handler")

@@ -22,7 +22,7 @@ from .context import is_reader
 from .environment import require
 from .features import needs_feature
 from .null import NULL
-from .step import intrinsic
+from .step import intrinsic, rides_along
 from .structs import container_of, struct
 from .task import current_task
 from .types import ptr
@@ -127,6 +127,7 @@ def list_entry(entry: Any, kind: Any, member: str) -> Any:
 # Loops: the compiler knows them by name; see frontend/lists.py
 
 
+@rides_along
 def check_list_reader() -> None:
     """rcu_read_lock_any_held(). Inside a step."""
     needs_feature("preempt_count")

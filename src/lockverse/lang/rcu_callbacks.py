@@ -21,7 +21,7 @@ from .environment import require
 from .features import feature, needs_feature
 from .null import NULL
 from .slab import free
-from .step import intrinsic, step
+from .step import intrinsic, rides_along, step
 from .structs import struct
 from .task import all_tasks, current_task, task_struct, wait_until
 from .types import ptr, u8
@@ -72,12 +72,14 @@ def enqueue(head: ptr[rcu_head], number: u8) -> None:  # type: ignore[valid-type
             context.rcu_blockers |= 1 << other.pid
 
 
+@rides_along
 def enter_callback() -> None:
     """A callback runs with softirqs disabled."""
     task = current_task()
     task.softirq_count += 1
 
 
+@rides_along
 def callback_done() -> None:
     """A callback has ended: who is in rcu_barrier() for it goes on."""
     if feature("rcu_barrier"):

@@ -14,22 +14,26 @@ from __future__ import annotations
 from .environment import require
 from .features import needs_feature
 from .srcu import srcu_struct
+from .step import rides_along
 from .task import current_task
 from .types import ptr
 
 
+@rides_along
 def check_rcu_reader() -> None:
     """rcu_read_lock_held()."""
     task = current_task()
     require(task.rcu_read_lock_nesting > 0, "suspicious-rcu-usage", "rcu_dereference() outside rcu_read_lock()")
 
 
+@rides_along
 def check_rcu_reader_or(c: bool) -> None:
     """The condition given, or rcu_read_lock_held()."""
     task = current_task()
     require(c or task.rcu_read_lock_nesting > 0, "suspicious-rcu-usage", "rcu_dereference_check() where neither its condition nor rcu_read_lock() protects")
 
 
+@rides_along
 def check_bh_reader() -> None:
     """rcu_read_lock_bh_held(): softirqs or interrupts are disabled, as they are in a handler."""
     needs_feature("preempt_count")
@@ -37,6 +41,7 @@ def check_bh_reader() -> None:
     require(task.softirq_count > 0 or task.irqs_disabled or task.in_handler, "suspicious-rcu-usage", "rcu_dereference_bh() with softirqs enabled")
 
 
+@rides_along
 def check_sched_reader() -> None:
     """rcu_read_lock_sched_held(): the task cannot be preempted."""
     needs_feature("preempt_count")
@@ -45,11 +50,13 @@ def check_sched_reader() -> None:
     require(disabled, "suspicious-rcu-usage", "rcu_dereference_sched() with preemption enabled")
 
 
+@rides_along
 def check_protected(c: bool) -> None:
     """The condition given."""
     require(c, "suspicious-rcu-usage", "rcu_dereference_protected() where its condition does not hold")
 
 
+@rides_along
 def check_srcu_reader(ssp: ptr[srcu_struct]) -> None:  # type: ignore[valid-type]
     """srcu_read_lock_held()."""
     task = current_task()

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from . import handlers
 from .errors import CheckFailed, NotInScheme, WrongType
+from .patch import flattened
 from .structs import Array, declaration, is_object, zeroed
 from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, task_struct
 from .types import is_scalar, type_name
@@ -80,6 +81,7 @@ class Scene:
     objects the values they had before; call it once the scene has been compiled."""
 
     cpus: list[CpuDeclaration] = field(default_factory=list)
+    patches: list[FunctionType] = field(default_factory=list)
     properties: list[PropertyDeclaration] = field(default_factory=list)
     pools: dict[type, PoolDeclaration] = field(default_factory=dict)
     names: dict[str, object] = field(default_factory=dict)
@@ -174,6 +176,11 @@ MOST_TIMES: Final = 100  # a handler's firings are counted in its state
 REQUESTS: Final[dict[str, type]] = {
     "ipi": handlers.call_single_data_t, "timer": handlers.timer_list, "work": handlers.work_struct,
 }  # fmt: skip
+
+
+def apply(*patches: object) -> None:
+    """Run the scene with these patches: functions marked @patch(...), or lists of them. Of two of one function the later counts."""
+    _scene("apply").patches.extend(flattened(patches))
 
 
 def always(condition: Callable[[], object], message: str | None = None) -> None:

@@ -1,9 +1,9 @@
-"""spinlock_t: the lock is the task that holds it, or nobody's.
+"""spinlock_t: the lock is the task that holds it, or nobody's, and its holder may not sleep.
 
-Taking a lock one already holds, and giving back a lock another holds, are faults, as lockdep reports them
-(kernel/locking/lockdep.c and lib/spinlock debugging, Linux 6.1). A waiting CPU is simply not able to go on, so
-waiting costs no states. Who waits has preemption disabled already (include/linux/spinlock_api_smp.h), which is a step of its own
-where another task may be waiting for the CPU. Leaves out softirqs and interrupts: spinlock_irq.py.
+Taking a lock one already holds, and giving back a lock another holds, are faults: ownership.py says more. Who waits has preemption
+disabled already (include/linux/spinlock_api_smp.h, Linux 6.1), which is a step of its own where another task may be waiting for
+the CPU. The subclass of spin_lock_nested() tells lockdep that the order of two locks of one class is meant; here each lock is
+itself, and it changes nothing. Leaves out softirqs and interrupts: spinlock_irq.py.
 """
 
 # mypy: disable-error-code="attr-defined,no-any-return"
@@ -11,14 +11,14 @@ where another task may be waiting for the CPU. Leaves out softirqs and interrupt
 
 from __future__ import annotations
 
-from .context import enter_atomic, exit_atomic, preempt_disable
-from .environment import require
-from .features import feature
-from .null import NULL
+from .context import after_spinning, before_spinning, enter_atomic, exit_atomic
+from .ownership import give_back, is_held, take, try_to_take
 from .step import step
 from .structs import struct
-from .task import current_task, task_struct, wait_until
+from .task import task_struct
 from .types import ptr
+
+SINGLE_DEPTH_NESTING = 1
 
 
 @struct(kind="lock", opaque=True)
@@ -36,19 +36,15 @@ class spinlock_t:
 
 def spin_lock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Wait until nobody holds the lock, and take it."""
-    if feature("shared_cpus"):
-        preempt_disable()
-        take(lock)
-    else:
-        take_in_atomic(lock)
+    before_spinning()
+    spin_for(lock)
 
 
 @step("acquire", name="spin_lock", takes="exclusive")
-def take(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
-    """The lock itself, where the task's CPU is its own already."""
-    require(lock.owner != current_task(), "recursive-locking", "this lock is already held by who wants it")
-    wait_until(lock.owner == NULL)
-    lock.owner = current_task()
+def spin_for(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
+    """The lock itself."""
+    take(lock)
+    after_spinning()
 
 
 @step("acquire", name="spin_lock", takes="exclusive")
@@ -58,12 +54,24 @@ def take_in_atomic(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     enter_atomic()
 
 
+def spin_lock_nested(lock: ptr[spinlock_t], subclass: int) -> None:  # type: ignore[valid-type]
+    """As spin_lock(), where a lock of the same kind is held and that is meant."""
+    before_spinning()
+    spin_for_nested(lock, subclass)
+
+
+@step("acquire", name="spin_lock_nested", takes="exclusive")
+def spin_for_nested(lock: ptr[spinlock_t], subclass: int) -> None:  # type: ignore[valid-type]
+    """The lock itself."""
+    take(lock)
+    after_spinning()
+
+
 @step("acquire")
 def spin_trylock(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     """Take the lock if nobody holds it; give whether that worked. Never waits."""
-    if lock.owner != NULL:
+    if not try_to_take(lock):
         return False
-    lock.owner = current_task()
     enter_atomic()
     return True
 
@@ -71,19 +79,18 @@ def spin_trylock(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
 @step("release")
 def spin_unlock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Give the lock back. Only its holder may."""
-    require(lock.owner == current_task(), "unlock-by-stranger", "spin_unlock() of a lock this CPU does not hold")
-    lock.owner = NULL
+    give_back(lock)
     exit_atomic()
 
 
 @step("once")
 def spin_is_locked(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     """Whether anybody holds the lock just now."""
-    return lock.owner != NULL
+    return is_held(lock)
 
 
 setattr(spinlock_t, "__lockverse_guard__", (spin_lock, spin_unlock))  # noqa: B010
 
 __all__ = [
-    "spin_is_locked", "spin_lock", "spin_trylock", "spin_unlock", "spinlock_t",
+    "SINGLE_DEPTH_NESTING", "spin_is_locked", "spin_lock", "spin_lock_nested", "spin_trylock", "spin_unlock", "spinlock_t",
 ]  # fmt: skip

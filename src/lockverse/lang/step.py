@@ -50,12 +50,21 @@ def step(order: str, *, name: str = "", takes: str = "") -> Callable[[F], F]:
     return decorate
 
 
-def named_step(name: str, body: FunctionType, order: str, types: dict[str, object], doc: str) -> FunctionType:
+def named_step(
+    name: str, body: FunctionType, order: str, types: dict[str, object], doc: str, takes: str = ""
+) -> FunctionType:
     """A step with the body of another under a name of its own, whose parameters have the given types."""
     made = FunctionType(body.__code__, body.__globals__, name, body.__defaults__, body.__closure__)
     made.__annotations__ = {**body.__annotations__, **types}
     made.__doc__, made.__module__, made.__qualname__ = doc, body.__module__, name
-    return step(order)(made)
+    return step(order, takes=takes)(made)
+
+
+def rides_along(function: F) -> F:
+    """Mark a function of the vocabulary as no step: it looks only at what nobody but the task itself changes, as whether it holds
+    a lock, and so rides along with the step before it."""
+    setattr(function, "__lockverse_rides__", True)  # noqa: B010
+    return function
 
 
 def place_macro(name: str, order: str, kind: str, *, per_cpu: bool = False, check: Any = None, given: bool = False) -> Callable[[F], F]:

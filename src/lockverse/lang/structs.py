@@ -68,7 +68,7 @@ def resolve_type(kind: object, names: dict[str, Any]) -> object:
     if isinstance(kind, PointerType):
         return PointerType(resolve_type(kind.target, names))
     if isinstance(kind, ArrayType):
-        return ArrayType(resolve_type(kind.element, names), kind.length)
+        return ArrayType(resolve_type(kind.element, names), kind.length, kind.names)
     if isinstance(kind, PerCpuType):
         return PerCpuType(resolve_type(kind.element, names))
     return kind

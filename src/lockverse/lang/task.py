@@ -12,16 +12,18 @@ from contextlib import contextmanager
 from .errors import NotInScheme, WouldBlock
 from .step import intrinsic
 from .structs import struct
-from .types import u8, u64
+from .types import u8, u16, u64
+
+TASK_RUNNING = 0  # the state of a task that does not sleep; wait.py has the others
 
 
 @struct(kind="task", opaque=True)
 class task_struct:
     """A task, or a handler: its number, its CPU and its context (0, SOFTIRQ, HARDIRQ or NMI), how deep it is in RCU read
     sections, whose sections its grace period waits for (a bit each), how deep it is in what may not be preempted
-    (preempt_count), run softirqs (softirq_count) or be interrupted, and whether it is a handler that has begun. Of one that runs RCU's
-    callbacks, the number of the one that is queued; of one in rcu_barrier(), the tasks whose callbacks it waits for, and of these the
-    ones that must end one more first."""
+    (preempt_count), run softirqs (softirq_count) or be interrupted, whether it is a handler that has begun, and whether it
+    sleeps or is about to (state). Of one that runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the
+    tasks whose callbacks it waits for, and of these the ones that must end one more first."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
@@ -32,6 +34,7 @@ class task_struct:
     in_handler: bool
     cpu: u8  # type: ignore[valid-type]
     context: u8  # type: ignore[valid-type]
+    state: u16  # type: ignore[valid-type]
     rcu_callback: u8  # type: ignore[valid-type]
     rcu_barrier: u64  # type: ignore[valid-type]
     rcu_barrier_later: u64  # type: ignore[valid-type]

@@ -130,10 +130,12 @@ function = FunctionPointer()
 
 @dataclass(frozen=True, slots=True)
 class ArrayType:
-    """`array[s32, 4]`: four of them side by side. Calling it makes one: `array[s32, 4]()`, `array[s32, 4]([1, 2])`."""
+    """`array[s32, 4]`: four of them side by side. Calling it makes one: `array[s32, 4]()`, `array[s32, 4]([1, 2])`.
+    `array[s32, "first", "second"]` has two, and readers see their names."""
 
     element: object
     length: int
+    names: tuple[str, ...] = ()
 
     def __call__(self, values: object = ()) -> Any:
         from .structs import make_array  # a struct's fields may be arrays, and an array's elements structs
@@ -145,7 +147,9 @@ class ArrayType:
 
 
 class _Array:
-    def __getitem__(self, item: tuple[object, int]) -> ArrayType:
+    def __getitem__(self, item: tuple[object, ...]) -> ArrayType:
+        if isinstance(item, tuple) and len(item) > 1 and all(isinstance(name, str) for name in item[1:]):
+            return ArrayType(item[0], len(item) - 1, item[1:])  # type: ignore[arg-type]
         if not isinstance(item, tuple) or len(item) != 2:
             raise WrongType("write array[TYPE, LENGTH], such as array[s32, 4]")
         element, length = item

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
 from lockverse.ir.contexts import CONTEXTS, ENTRIES
+from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.objects import addresses_of_types
 from lockverse.ir.ops import Op, Reg, Value
@@ -24,7 +25,7 @@ from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.ir.types import Array, Int, StructRef
-from lockverse.passes.coverage import Contended, Fires, Item, ways
+from lockverse.passes.coverage import ways
 from lockverse.passes.meetings import Single, singles
 
 from .names import Names, range_of

@@ -8,6 +8,8 @@ from __future__ import annotations
 from lockverse.ir.program import Program
 from lockverse.ir.types import Array, Bool, Enum, Int, Ptr, Scalar, StructRef, Type
 
+INSIDES = ("lock", "rcu_head", "request", "seqcount", "srcu", "wait_queue")  # kinds of structs whose fields are the vocabulary's own
+
 
 class Names:
     """The names of one program's memory."""
@@ -39,13 +41,13 @@ class Names:
         return kind.length * self._size(kind.element) if isinstance(kind, Array) else 1
 
     def _hidden_cells(self) -> frozenset[int]:
-        """The cells of locks, tasks, what handlers are asked for with, what RCU keeps in objects: the vocabulary's own."""
+        """The cells of locks, wait queues, seqcounts, tasks, what handlers are asked for with, what RCU keeps: the vocabulary's own."""
         found: set[int] = set()
         for one in self._program.objects:
             if isinstance(one.type, StructRef) and self._program.structs[one.type.name].kind == "task":
                 found.update(range(one.address, one.address + self._size(one.type)))
         for (address, kind), _ in self._objects.items():
-            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in ("lock", "request", "rcu_head", "srcu"):
+            if isinstance(kind, StructRef) and self._program.structs[kind.name].kind in INSIDES:
                 found.update(range(address, address + self._size(kind)))
         return frozenset(found)
 

@@ -17,7 +17,7 @@ from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
 from lockverse.ir.traps import Taking, Traps
-from lockverse.ir.types import Int, Scalar
+from lockverse.ir.types import Int, Ptr, Scalar
 from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
 
 from . import protocol
@@ -26,6 +26,10 @@ from .names import Names
 
 _TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
 _RCU_WAITS = ("synchronize_rcu", "rcu_do_batch")
+_BITS = {  # the steps that wait for a bit to be cleared, and what a reader calls that
+    **dict.fromkeys(("folio_lock", "folio_wait_locked", "lock_page", "wait_on_page_locked"), "PG_locked of {}"),
+    **dict.fromkeys(("read_seqcount_begin", "read_seqbegin"), "the writer of {}"),
+}
 MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
 
 
@@ -334,6 +338,9 @@ class _Recorder:
         return Failure(Reason.DEADLOCK, message, "DEADLOCK", None, (), tuple(stuck)), fits and bool(stuck)
 
     def _waits(self, one: Blocked) -> str:
+        if one.sleeps:
+            where = "" if one.object is None else f" in {one.object}"
+            return f"{self._called(one.thread)} sleeps for ever{where}, and nobody is left to wake it"
         held = ""
         if one.holder is not None:
             held = ", which it holds itself" if one.holder == one.thread else f", held by {self._called(one.holder)}"
@@ -345,15 +352,17 @@ class _Recorder:
         assert isinstance(step, Step)
         notes = _Notes(self.linked, self.names)
         target = None if step.target is None else registers[step.target.number] if isinstance(step.target, ops.Reg) else step.target.value
-        name = None if target is None else self.names.object(target)
+        name = None if target is None else self._named(target, step, thread)
         holder = None
         if target in self.names.locks:
-            holder = self.names.thread_of(state[0][target])
+            holder = self._holder(state, target, thread)
         elif step.kind.startswith(_RCU_WAITS):
             name, holder = "the RCU readers", self._reader(state, thread)
         elif step.kind.startswith("synchronize_srcu"):
             first = None if target is None else self._cell_named(f"{name}.blockers[{thread}]", target)
             name, holder = f"the readers of {name}", None if first is None else _lowest(state[0][first])
+        elif step.kind in _BITS:
+            name, holder = _BITS[step.kind].format(name), self._setter(state, thread)
         if (other := self._keeper(state, thread)) is not None:
             name, holder = "its CPU", other
         return Blocked(thread, notes.stack_of(step.at), step.kind, name, holder)
@@ -369,6 +378,31 @@ class _Recorder:
         """Whether a handler runs on the thread's CPU: that one is what is stuck."""
         other = self._keeper(state, thread)
         return other is not None and self.columns[other].context != "task"
+
+    def _named(self, target: int, step: Step, thread: int) -> str:
+        """The name of what a step is about: several objects can begin at one address."""
+        registers = self.linked.codes[thread].registers
+        kind = registers[step.target.number].type if isinstance(step.target, ops.Reg) else None
+        return self.names.object(target, kind.target if isinstance(kind, Ptr) else None)
+
+    def _holder(self, state: MachineState, lock: int, thread: int) -> int | None:
+        """Who holds a lock; of several that hold it shared the first, another one than `thread` if there is."""
+        owner = self.names.thread_of(state[0][lock])
+        readers = self.linked.program.readers().get(lock)
+        if owner is not None or readers is None:
+            return owner
+        mask = state[0][readers]
+        return _lowest(mask & ~(1 << thread) or mask)
+
+    def _setter(self, state: MachineState, thread: int) -> int | None:
+        """Who waits for a bit to be cleared waits for who set it, as far as the race knows: a bit lock is held by nobody."""
+        notes = _Notes(self.linked, self.names)
+        self.machine.step(state, thread, 0, notes)
+        cell, now = notes.accesses[-1].cell, _bits(notes.accesses[-1].value)
+        for event in reversed(self.events):
+            if any(one.cell == cell and _bits(one.value) & ~_bits(one.old) & now for one in event.accesses):
+                return event.thread
+        return None
 
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
@@ -424,6 +458,11 @@ def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:
     if before and after and before[-1].stack == after[0].stack and before[-1].outcome is None:
         return (*before[:-1], *after)
     return (*before, *after)
+
+
+def _bits(value: str) -> int:
+    """An integer, or a bool, as a reader writes it."""
+    return int(value == "True") if value in ("True", "False") else int(value)
 
 
 def _lowest(mask: int) -> int | None:

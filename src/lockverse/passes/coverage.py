@@ -7,38 +7,13 @@ code notes only what has not been seen before it is made. Leaves out what is mad
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lockverse.ir import ops
+from lockverse.ir.coverage import Fires, Item, Way
 from lockverse.ir.ops import Reg
 from lockverse.ir.program import Code, Linked
 
 from .registers import reads, writes
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Way:
-    """The condition of that statement came out as `outcome`."""
-
-    statement: int
-    outcome: bool
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Fires:
-    """The handler which is that thread begins."""
-
-    thread: int
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Contended:
-    """A thread waits for the lock at that address."""
-
-    lock: int
-
-
-Item = Way | Fires | Contended
 
 
 def ways(linked: Linked, op: ops.Branch) -> Iterator[tuple[bool, Way]]:

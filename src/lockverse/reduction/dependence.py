@@ -11,9 +11,12 @@ thread is not run on (fusion.py).
 Two steps are independent unless both touch a cell that one of them writes. Who can touch a cell is known by value sets:
 
 - A cell that never changes, or that one thread alone ever touches, is free.
-- Giving back a lock is a left mover: the others' steps on a held lock are blocked (spin_lock) or fail in any order
-  (spin_unlock by a stranger). So the lock's cell is free for spin_unlock if all steps anywhere that touch it are one of
-  these two; one spin_trylock or spin_is_locked on it and it is not (Lipton, CACM 18, 1975).
+- Giving back a lock is a left mover: the others' steps on a held lock are blocked (those that wait for it, whether to hold
+  it alone or shared: Step.takes) or fail in any order (giving it back as a stranger: RELEASES). So the cell of the lock's owner is
+  free for those that give it back if all steps anywhere that touch it are one of these two; one trylock or spin_is_locked on it
+  and it is not (Lipton, CACM 18, 1975). Readers are another cell, of which nothing is said.
+- Asking whether a lock's owner is oneself, as lockdep_assert_held does, depends on nobody: what others do to the cell makes it
+  anybody but the one who asks.
 - A cell that is only ever touched with a lock held is free for who holds that lock. Which lock that is, is guessed from
   runs, and every access in the reduced search is checked: if all accesses there keep the rule, all accesses of the whole
   space do (Stoller and Cohen, "Optimistic synchronization-based state-space reduction", TACAS 2003). Otherwise the guess is
@@ -32,13 +35,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from lockverse.codegen.values import Values
+from lockverse.codegen.values import Access, Values
 from lockverse.ir import ops
 
 from .footprints import StepFootprint
 
-ACQUIRES: Final = ("spin_lock",)
-RELEASES: Final = ("spin_unlock",)
+RELEASES: Final = (
+    "spin_unlock", "spin_unlock_bh", "spin_unlock_irq", "spin_unlock_irqrestore", "raw_spin_unlock", "mutex_unlock", "write_unlock",
+    "up_write", "downgrade_write", "write_sequnlock", "read_sequnlock_excl",
+)  # fmt: skip
 
 
 class Cells:
@@ -47,7 +52,7 @@ class Cells:
     def __init__(self, values: Values, threads: list[dict[int, StepFootprint]]) -> None:
         self._touching: dict[int, set[int]] = {}
         self._written: set[int] = set()
-        self._kinds: dict[int, set[str]] = {}
+        self._seen: set[int] = set()  # by steps that neither wait for a lock nor give it back
         self.locks = frozenset(values.linked.program.locks)
         for thread, steps in enumerate(threads):
             for one in steps.values():
@@ -55,15 +60,22 @@ class Cells:
 
     def _enter(self, thread: int, one: StepFootprint) -> None:
         self._written |= one.cells(ops.Store)
-        for cell in one.cells():
-            self._touching.setdefault(cell, set()).add(thread)
-            self._kinds.setdefault(cell, set()).add(one.step.kind)
+        mover = bool(one.step.takes) or one.step.kind in RELEASES
+        for access in one.accesses:
+            if access.pc in one.asking and access.cells <= self.locks:
+                continue
+            for cell in access.cells:
+                self._touching.setdefault(cell, set()).add(thread)
+                if not mover:
+                    self._seen.add(cell)
 
-    def is_free(self, cell: int, step: StepFootprint) -> bool:
-        """Whether no other thread's step depends on what `step` does to the cell."""
+    def is_free(self, cell: int, step: StepFootprint, access: Access) -> bool:
+        """Whether no other thread's step depends on what this access of `step` does to the cell."""
         if cell not in self._written or len(self._touching.get(cell, ())) <= 1:
             return True
-        return cell in self.locks and step.step.kind in RELEASES and self._kinds[cell] <= {*ACQUIRES, *RELEASES}
+        if cell in self.locks and access.pc in step.asking:
+            return True
+        return cell in self.locks and step.step.kind in RELEASES and cell not in self._seen
 
     def shared(self) -> Iterable[int]:
         """The cells that more than one thread touches and somebody writes, locks aside."""

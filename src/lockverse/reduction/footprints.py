@@ -10,20 +10,22 @@ from dataclasses import dataclass, field
 
 from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
-from lockverse.ir.ops import Op
-from lockverse.passes.registers import successors
+from lockverse.ir.ops import Op, Reg
+from lockverse.passes.registers import reads, successors, writes
 
 
 @dataclass(slots=True)
 class StepFootprint:
     """One step of a thread's code. `plain`: nothing but loads, stores, checks and local work, so it can always run and has
-    one outcome. `following` are the steps that can come next."""
+    one outcome. `following` are the steps that can come next. `asking` are the ops among its loads whose value is only compared
+    with the thread's own task."""
 
     pc: int
     step: ops.Step
     accesses: list[Access] = field(default_factory=list)
     plain: bool = True
     following: set[int] = field(default_factory=set)
+    asking: set[int] = field(default_factory=set)
 
     def cells(self, kind: type[ops.Load] | type[ops.Store] | None = None) -> set[int]:
         """All cells it can load or store (of that kind only, if given)."""
@@ -33,10 +35,34 @@ class StepFootprint:
 def steps_of(values: Values, flow: Flow) -> dict[int, StepFootprint]:
     """Every step of a thread's code that can be reached, by its position."""
     accesses = values.facts(flow).accesses
-    return {pc: _step(flow, pc, op, accesses) for pc, op in enumerate(flow.code.ops) if isinstance(op, ops.Step) and pc in flow.entry}
+    asking = _asking(flow, accesses)
+    return {pc: _step(flow, pc, op, accesses, asking) for pc, op in enumerate(flow.code.ops) if isinstance(op, ops.Step) and pc in flow.entry}
 
 
-def _step(flow: Flow, pc: int, step: ops.Step, accesses: dict[int, Access]) -> StepFootprint:
+def _asking(flow: Flow, accesses: dict[int, Access]) -> set[int]:
+    """The loads whose value is only compared with the thread's own task."""
+    own = {op.dst.number for op in flow.code.ops if isinstance(op, ops.Self)}
+    used: dict[int, list[Op]] = {}
+    for op in flow.code.ops:
+        for number in reads(op):
+            used.setdefault(number, []).append(op)
+        if not isinstance(op, ops.Self):
+            own.difference_update(writes(op))
+    return {
+        pc for pc, one in accesses.items()
+        if isinstance(one.op, ops.Load) and all(_is_comparison(op, one.op.dst, own) for op in used.get(one.op.dst.number, ()))
+    }  # fmt: skip
+
+
+def _is_comparison(op: Op, loaded: Reg, own: set[int]) -> bool:
+    """Whether an op asks whether what was loaded is in a register that holds the thread's own task."""
+    if not isinstance(op, ops.Binary) or op.op not in ("eq", "ne"):
+        return False
+    other = op.b if op.a == loaded else op.a
+    return isinstance(other, Reg) and other.number in own
+
+
+def _step(flow: Flow, pc: int, step: ops.Step, accesses: dict[int, Access], asking: set[int]) -> StepFootprint:
     found = StepFootprint(pc, step)
     seen, waiting = {pc}, [pc]
     while waiting:
@@ -44,6 +70,7 @@ def _step(flow: Flow, pc: int, step: ops.Step, accesses: dict[int, Access]) -> S
         op = flow.code.ops[here]
         if here in accesses:
             found.accesses.append(accesses[here])
+            found.asking |= {here} & asking
         found.plain = found.plain and not isinstance(op, ops.Await | ops.Assume | ops.Choose)
         for target in _possible(flow, here, op):
             if isinstance(flow.code.ops[target], ops.Step):

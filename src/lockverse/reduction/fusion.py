@@ -53,7 +53,7 @@ def _needs(
     for access in step.accesses:
         wanted = {}
         for cell in access.cells:
-            lock = FREE if cells.is_free(cell, step) else protected.get(cell)
+            lock = FREE if cells.is_free(cell, step, access) else protected.get(cell)
             if lock is None:
                 return None
             wanted[cell] = lock

@@ -7,7 +7,7 @@ alike, and it does, as it is made from code and cells). Threads are told apart b
 
 - arguments: those that the code changes may differ, as they are part of the state, others may not;
 - the number of the CPU: whoever reads a pid, computes with the address of a task, compares its order, or has bits by pid
-  (RCU's blockers), forbids it; asking whether a lock's owner is the thread itself, or anybody, is what remains;
+  (RCU's blockers, the readers of a lock), or looks into another's task_struct (to wake it), forbids it; asking whether a lock's owner is the thread itself, or anybody, is what remains;
 - pointers to tasks outside of locks: a register that keeps one forbids it;
 - properties that look at locks or tasks.
 
@@ -82,9 +82,19 @@ def _told_apart(values: Values, layout: Layout) -> bool:
         return True
     if any(access.cells & pids for flow in values.flows for access in values.facts(flow).accesses.values()):
         return True
+    if any(_looks_at_others(values, flow, layout, own) for flow in values.flows):
+        return True
     if any(_computes_with_tasks(values, flow) for flow in values.flows):
         return True
     return _keeps_tasks(values, own)
+
+
+def _looks_at_others(values: Values, flow: Flow, layout: Layout, own: set[int]) -> bool:
+    """Whether a code accesses a cell of a task other than its own that ever changes."""
+    task = values.linked.program.threads[flow.thread].task
+    mine = range(task, task + values.linked.program.structs["task_struct"].size)
+    touched = {cell for access in values.facts(flow).accesses.values() for cell in access.cells & own}
+    return any(layout.cells[cell] is not None for cell in touched if cell not in mine)
 
 
 def _computes_with_tasks(values: Values, flow: Flow) -> bool:

@@ -123,7 +123,7 @@ def _mark_split(found: Sequence[Moment]) -> None:
 def _levels(trace: Trace, visits: Sequence[Moment], depth: int | None) -> list[int]:
     """For each visit, how many levels of its stack are shown."""
     levels = [len(visit.stack) for visit in visits]
-    telling = {index for index, visit in enumerate(visits) if _tells(trace, visit)}
+    telling = {index for index, visit in enumerate(visits) if _tells(trace, visits, index)}
     threads: dict[int, list[int]] = {}
     for index, visit in enumerate(visits):
         if visit.stack:
@@ -141,19 +141,33 @@ def _inside(stack: tuple[int, ...], cut: tuple[int, ...]) -> bool:
     return len(stack) > 1 and len(cut) > 1 and stack[0] == cut[0]
 
 
-def _tells(trace: Trace, visit: Moment) -> bool:
+def _tells(trace: Trace, visits: Sequence[Moment], index: int) -> bool:
     """Whether this must be seen wherever it is: where it ends, or a branch not taken for what another thread wrote."""
+    visit = visits[index]
     if visit.waits is not None or (visit.failing and trace.failure.reason not in LOOKED_AT_REST):
         return True  # at rest, the last step only happens to be the last
     if visit.outcome is not False or trace.statements[visit.stack[-1]].kind != "if":
         return False
-    read = {access.cell for access in visit.accesses}
+    read = _read_for(visits, index)
     return any(
         access.kind == "write" and access.cell in read
         for event in trace.events[: visit.events[0]]
         if event.thread != visit.thread
         for access in event.accesses
     )
+
+
+def _read_for(visits: Sequence[Moment], index: int) -> set[str]:
+    """The cells that a condition looked at, in the functions that it calls too; of those what they do not change themselves."""
+    one = visits[index]
+    read = {access.cell for access in one.accesses}
+    for before in reversed(visits[:index]):
+        if before.thread == one.thread:
+            if before.stack[: len(one.stack)] != one.stack or (before.stack == one.stack and before.outcome is not None):
+                break
+            changed = {access.cell for access in before.accesses if access.kind == "write"}
+            read |= {access.cell for access in before.accesses} - changed
+    return read
 
 
 def _walk(

@@ -21,6 +21,7 @@ from .moments import Moment, moments
 
 INTERRUPTIONS = {"hardirq": "Interrupt", "softirq": "Softirq", "nmi": "NMI"}
 IDLE = ("cpu_relax()", "pass")  # bodies of busy loops, which say nothing when skipped
+MOST_INITIAL = 16  # first values that a reader looks through
 LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
 
 
@@ -47,7 +48,15 @@ def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
     columns, lines = arranged(teller.lines, trace.columns)
     lines = folded(lines) if fold else lines
     closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
-    return Story(columns, trace.initial, tuple(lines), closing)
+    return Story(columns, _initial(trace), tuple(lines), closing)
+
+
+def _initial(trace: Trace) -> tuple[tuple[str, str], ...]:
+    """The first values to show: of many cells, those that the race changes and those that what failed looks at."""
+    if len(trace.initial) <= MOST_INITIAL:
+        return trace.initial
+    matter = {access.cell for event in trace.events for access in event.accesses if access.kind == "write"} | set(trace.failure.reads)
+    return tuple(one for one in trace.initial if one[0] in matter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class _Teller:
         self.open[moment.thread] = path
         depth = path[-1].depth
         skipped = moment.outcome is False and not (statement.kind in ("while", "for") and entered)
-        if statement.kind == "with" and any("unlock" in kind for kind in moment.kinds):
+        if statement.kind == "with" and any(_gives_back(kind) for kind in moment.kinds):
             self._add(moment, depth, f"[ {_given_back(moment)} ]", ())
         else:
             ends = moment.outcome is False and not skipped
@@ -216,6 +225,8 @@ class _Teller:
         assert one is not None
         if self.trace.failure.reason is Reason.DATA_RACE:
             return "RACES WITH IT"
+        if one.sleeps:
+            return f"SLEEPS FOR EVER{'' if one.object is None else f' in {one.object}'}"
         held = "" if one.holder is None else f", held by {called(self.trace.columns, one.holder)}"
         return f"WAITS FOR {one.object or one.kind}{held}"
 
@@ -240,6 +251,11 @@ def _summary(accesses: list[Access]) -> str:
 
 def _given_back(moment: Moment) -> str:
     """The call that the end of a `with` stands for."""
-    kind = next(kind for kind in moment.kinds if "unlock" in kind)
+    kind = next(kind for kind in moment.kinds if _gives_back(kind))
     locks = [access.cell.rpartition(".")[0] for access in moment.accesses if access.kind == "write"]
-    return f"{kind}({locks[-1] if locks else ''})"
+    return f"{kind}({locks[0] if locks else ''})"
+
+
+def _gives_back(kind: str) -> bool:
+    """Whether a step of that kind gives back a lock."""
+    return "unlock" in kind or kind in ("up_read", "up_write")

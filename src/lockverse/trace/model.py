@@ -97,6 +97,11 @@ class Blocked:
     object: str | None
     holder: int | None
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it sleeps until somebody wakes it; `object` is then the wait queue."""
+        return self.kind == "schedule"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -1,0 +1,22 @@
+"""All that waits and all that is waited for, other than a spinlock_t: the names of its families in one list.
+
+Leaves out what they mean: each family has a file of its own.
+"""
+
+from __future__ import annotations
+
+from . import completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait
+from .completions import *
+from .folio import *
+from .guards import *
+from .lockdep import *
+from .mutexes import *
+from .raw_spinlock import *
+from .rwlock import *
+from .rwsem import *
+from .semaphores import *
+from .seqlock import *
+from .wait import *
+
+FAMILIES = (completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
+__all__ = [name for family in FAMILIES for name in family.__all__]

@@ -1,0 +1,108 @@
+"""Objects for scenes: groups, pages, mms, as a kernel would have them after a while. Not from the kernel.
+
+Leaves out how they came about: a scene starts where its story does. What is made here is consistent: every mapped page is counted once
+by its group, a file's page is in its cache and charged.
+"""
+
+from __future__ import annotations
+
+from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
+from lockverse.linux.include.mm_types import address_space, mm_struct, page, pte_state, vm_area_struct
+from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES
+from lockverse.linux.include.page_counter import page_counter
+from lockverse.linux.mm.memcontrol import mc
+from lockverse.linux.mm.mmu_gather import mmu_gather
+
+
+def memory_cgroup(parent=None):
+    """A group, of which nothing is charged."""
+    counter = page_counter(parent=parent.memory) if parent is not None else page_counter()
+    return mem_cgroup(memory=counter, css_refcnt=1, parent=parent)
+
+
+def _charge(memcg):
+    counter = memcg.memory
+    while counter:
+        counter.usage.counter += 1
+        counter = counter.parent
+    memcg.css_refcnt.counter += 1
+
+
+def file_mapping(can_writeback=True):
+    """A file."""
+    return address_space(can_writeback=can_writeback)
+
+
+def file_page(memcg, mapping, index=0):
+    """A page of a file, in the cache, mapped by nobody, charged to a group."""
+    made = page(_mapcount=-1, _refcount=1, memcg_data=memcg, lru=True, mapping=mapping, index=index)
+    mapping.i_pages[index] = made
+    memcg.state[NR_FILE_PAGES].counter += 1
+    _charge(memcg)
+    return made
+
+
+def anon_page(memcg):
+    """A page of anonymous memory that some pte is going to map; or that KSM or the swap cache has, if none does."""
+    _charge(memcg)
+    return page(_mapcount=-1, memcg_data=memcg, lru=True, anon=True, swapbacked=True)
+
+
+def map_page(mm, addr, one, state=pte_state.readonly):
+    """Let a pte map a page, and count it."""
+    mm.pgtable.pte[addr].page = one
+    mm.pgtable.pte[addr].pte = state
+    one._refcount.counter += 1
+    one._mapcount.counter += 1
+    if one._mapcount.counter == 0:
+        one.memcg_data.state[NR_ANON_MAPPED if one.anon else NR_FILE_MAPPED].counter += 1
+
+
+def count_by_cpu(memcg, cpu):
+    """Let kernel/cgroup/rstat.py have counted one mapped page of a file for a group, on that CPU, and flushed."""
+    share = memcg.vmstats.percpu[cpu]
+    share.state += 1
+    share.state_prev += 1
+    memcg.vmstats.state_local += 1
+    one = memcg
+    while one:
+        one.vmstats.state += 1
+        one = one.parent
+
+
+def new_mm(memcg):
+    """The address space of a process in a group, with nothing mapped."""
+    return mm_struct(memcg=memcg)
+
+
+def vma_of(mm, mapping=None, start=0, end=1):
+    """A mapping of one page, or of more."""
+    return vm_area_struct(vm_mm=mm, vm_start=start, vm_end=end, vm_file=mapping, vm_pgoff=start)
+
+
+def gather(vma):
+    """What the unmapping of a vma gathers its pages in."""
+    return mmu_gather(mm=vma.vm_mm, start=vma.vm_start, end=vma.vm_end)
+
+
+def cache_in_tlbs(mm, cpus=1):
+    """Let CPUs have the first pte of an mm in their TLBs, dirty if it is dirty."""
+    mm.pgtable.nr_tlbs = cpus
+    for cpu in range(cpus):
+        mm.pgtable.tlb[cpu].cached = mm.pgtable.pte[0].pte
+        mm.pgtable.tlb[cpu].page = mm.pgtable.pte[0].page
+
+
+def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
+    """A move of charges that can_attach has let through: `to` is charged for what may come. Gives `mc`, for the scene to keep."""
+    mc.from_, mc.to, mc.precharge, mc.moved_charge, mc.moved_swap, mc.flags = from_, to, precharge, 0, 0, flags
+    counter = to.memory
+    while counter:
+        counter.usage.counter += precharge
+        counter = counter.parent
+    return mc
+
+
+__all__ = [
+    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
+]  # fmt: skip

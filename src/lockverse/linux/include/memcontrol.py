@@ -1,0 +1,76 @@
+"""struct mem_cgroup: a group of tasks, what it is charged for, and the lock that keeps its pages its own.
+
+Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counter,
+the css reference count, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
+one step, as adding to one CPU's share is there; `vmstats`
+has the shares of one counter, for kernel/cgroup/rstat.py. Left out: per-node copies
+of the counters, kmem and swap counters, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
+"""
+
+from __future__ import annotations
+
+from lockverse.lang import array, atomic_long_t, atomic_t, ptr, s64, spinlock_t, struct, task_struct
+
+from .mmzone import NAMES
+from .page_counter import page_counter
+
+NR_CPUS = 3  # CPUs that have a share of a counter, where shares are modelled
+
+
+@struct
+class memcg_vmstats_percpu:
+    """One CPU's share of NR_FILE_MAPPED, what of it the last flush has seen, and whether the next flush will look here."""
+
+    state: s64
+    state_prev: s64
+    updated: bool
+
+
+@struct
+class memcg_vmstats:
+    """NR_FILE_MAPPED as kernel/cgroup/rstat.py keeps it: the shares; and, as of the last flush, `state` of this group and those below,
+    what those below have handed up, and `state_local` of this group alone (6.12)."""
+
+    percpu: array[memcg_vmstats_percpu, NR_CPUS]
+    state: s64
+    state_pending: s64
+    state_local: s64
+
+
+@struct
+class mem_cgroup:
+    """A memory control group."""
+
+    moving_account: atomic_t
+    move_lock: spinlock_t
+    move_lock_task: ptr[task_struct]
+    state: array[atomic_long_t, *NAMES]  # what the CPUs' shares add up to
+    memory: page_counter
+    css_refcnt: atomic_long_t
+    css_dying: bool
+    css_freed: bool
+    vmstats: memcg_vmstats
+    parent: ptr[mem_cgroup]
+
+
+@struct
+class obj_cgroup:
+    """What pages are charged to from 7.1 on: it goes over to the parent when its group goes away, and its pages with it."""
+
+    memcg: ptr[mem_cgroup]
+
+
+@struct
+class move_charge_struct:
+    """The one move of charges that can be going on: who moves what from where to where, and how much is paid for in advance."""
+
+    from_: ptr[mem_cgroup]
+    to: ptr[mem_cgroup]
+    flags: s64
+    precharge: s64
+    moved_charge: s64
+    moved_swap: s64
+
+
+MOVE_ANON = 1
+MOVE_FILE = 2

@@ -1,0 +1,94 @@
+"""What a page is and how it is held: mapped, mapcounts, references, the folio lock.
+
+Source: include/linux/page-flags.h, mm.h, pagemap.h, Linux 6.1. Modelled: the folio lock as a lock (PG_locked), flags that are
+tested and changed in one step. Left out: waiting for a flag with a wait queue: whoever waits looks on until it is so.
+"""
+
+from __future__ import annotations
+
+from lockverse.lang import (
+    READ_ONCE,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_inc_not_zero,
+    atomic_read,
+    spin_lock,
+    spin_trylock,
+    spin_unlock,
+    xchg,
+)
+
+
+def page_mapped(page):
+    """Whether some pte maps the page."""
+    return atomic_read(page._mapcount) >= 0
+
+
+def folio_mapped(folio):
+    """Whether some pte maps the folio."""
+    return page_mapped(folio)
+
+
+def PageAnon(page):
+    """Whether it is anonymous memory. Never changes while the page is in use."""
+    return page.anon
+
+
+def PageKsm(page):
+    """Whether KSM made it, to be mapped in place of equal pages."""
+    return page.ksm
+
+
+def folio_lock(folio):
+    """Wait for the folio lock."""
+    spin_lock(folio.lock)
+
+
+def folio_trylock(folio):
+    """Take the folio lock if it is free; give whether it was."""
+    return spin_trylock(folio.lock)
+
+
+def folio_unlock(folio):
+    """Give the folio lock back."""
+    spin_unlock(folio.lock)
+
+
+def folio_test_dirty(folio):
+    """Whether it differs from what is on disk."""
+    return READ_ONCE(folio.dirty)
+
+
+def folio_test_set_dirty(folio):
+    """Mark it dirty; give whether it was."""
+    return xchg(folio.dirty, True)
+
+
+def folio_test_clear_dirty(folio):
+    """Mark it clean; give whether it was dirty."""
+    return xchg(folio.dirty, False)
+
+
+def folio_test_writeback(folio):
+    """Whether it is being written."""
+    return READ_ONCE(folio.writeback)
+
+
+def folio_test_clear_lru(folio):
+    """Take it for oneself, off the LRU; give whether it was on it."""
+    return xchg(folio.lru, False)
+
+
+def folio_get(folio):
+    """Take another reference."""
+    atomic_inc(folio._refcount)
+
+
+def folio_try_get(folio):
+    """Take a reference unless the last has gone; give whether."""
+    return atomic_inc_not_zero(folio._refcount)
+
+
+def put_page_testzero(page):
+    """Drop a reference; give whether it was the last."""
+    return atomic_dec_and_test(page._refcount)

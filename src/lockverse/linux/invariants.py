@@ -1,0 +1,120 @@
+"""What must hold of the books: I1 to I8, each for one group, one page or one counter at a time. Not from the kernel.
+
+Never a sum over groups: charges that are moved wrong come in pairs of one too many and one too few, and cancel. Most hold at rest,
+when no CPU is inside a code path. A group's functions take up to three pages: all there are in the scene. Leaves out I6 (nothing that was freed
+is used), which is checked without being asked.
+"""
+
+from __future__ import annotations
+
+from lockverse.lang import NULL, atomic_long_read, atomic_read, ptr
+from lockverse.linux.include.mm_types import page, pte_state
+from lockverse.linux.include.mmzone import (
+    NR_ANON_MAPPED,
+    NR_FILE_DIRTY,
+    NR_FILE_MAPPED,
+    NR_FILE_PAGES,
+    NR_SWAPCACHE,
+    NR_WRITEBACK,
+)
+
+
+def _counts(memcg, p: ptr[page]):
+    return p and p.memcg_data == memcg
+
+
+def _file_mapped(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and not p.anon and atomic_read(p._mapcount) >= 0 else 0
+
+
+def _anon_mapped(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and p.anon and atomic_read(p._mapcount) >= 0 else 0
+
+
+def _dirty(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and not p.anon and p.dirty and p.mapping and p.mapping.can_writeback else 0
+
+
+def _writeback(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and p.writeback else 0
+
+
+def _cached(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and not p.anon and p.mapping else 0
+
+
+def _swapcached(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg and p.swapcache else 0
+
+
+def file_mapped_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I1, file pages: a group's NR_FILE_MAPPED is the number of its pages that some pte maps."""
+    return atomic_long_read(memcg.state[NR_FILE_MAPPED]) == _file_mapped(memcg, p) + _file_mapped(memcg, q) + _file_mapped(memcg, r)
+
+
+def anon_mapped_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I1, anonymous pages: a group's NR_ANON_MAPPED is the number of its pages that some pte maps."""
+    return atomic_long_read(memcg.state[NR_ANON_MAPPED]) == _anon_mapped(memcg, p) + _anon_mapped(memcg, q) + _anon_mapped(memcg, r)
+
+
+def dirty_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I2: a group's NR_FILE_DIRTY is the number of its dirty pages."""
+    return atomic_long_read(memcg.state[NR_FILE_DIRTY]) == _dirty(memcg, p) + _dirty(memcg, q) + _dirty(memcg, r)
+
+
+def writeback_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I2: a group's NR_WRITEBACK is the number of its pages that are being written."""
+    return atomic_long_read(memcg.state[NR_WRITEBACK]) == _writeback(memcg, p) + _writeback(memcg, q) + _writeback(memcg, r)
+
+
+def file_pages_are_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I2: a group's NR_FILE_PAGES is the number of its pages in the page cache."""
+    return atomic_long_read(memcg.state[NR_FILE_PAGES]) == _cached(memcg, p) + _cached(memcg, q) + _cached(memcg, r)
+
+
+def swapcache_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I2: a group's NR_SWAPCACHE is the number of its pages in the swap cache."""
+    return atomic_long_read(memcg.state[NR_SWAPCACHE]) == _swapcached(memcg, p) + _swapcached(memcg, q) + _swapcached(memcg, r)
+
+
+def file_mapped_sum_is_right(a, b, p):
+    """I3, weaker: over both groups the page is counted once if it is mapped. Every race of the mover leaves this whole."""
+    total = atomic_long_read(a.state[NR_FILE_MAPPED]) + atomic_long_read(b.state[NR_FILE_MAPPED])
+    return total == (1 if atomic_read(p._mapcount) >= 0 else 0)
+
+
+def usage_covers_pages(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I5: as many pages are charged to a group without children as are its own, or more while a move is going on."""
+    return atomic_long_read(memcg.memory.usage) >= _owned(memcg, p) + _owned(memcg, q) + _owned(memcg, r)
+
+
+def usage_is_exact(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """I5, after a move: just as many."""
+    return atomic_long_read(memcg.memory.usage) == _owned(memcg, p) + _owned(memcg, q) + _owned(memcg, r)
+
+
+def _owned(memcg, p: ptr[page]):
+    return 1 if p and p.memcg_data == memcg else 0
+
+
+def maps(mm, addr, p):
+    """1 if a pte maps the page."""
+    pte = mm.pgtable.pte[addr].pte
+    present = pte == pte_state.readonly or pte == pte_state.writable or pte == pte_state.dirty or pte == pte_state.device_private
+    return 1 if present and mm.pgtable.pte[addr].page == p else 0
+
+
+def mapcount_is_right(p, present):
+    """I7: a page's mapcount is one less than the number of ptes that map it (`maps`), when no pte lock is held."""
+    return atomic_read(p._mapcount) == present - 1
+
+
+def maps_dirty(mm, addr, p):
+    """1 if a pte maps the page and is dirty."""
+    return 1 if mm.pgtable.pte[addr].pte == pte_state.dirty and mm.pgtable.pte[addr].page == p else 0
+
+
+def nothing_is_lost(p, dirty):
+    """I8: a page of a file that is clean, of whose ptes none is dirty (`maps_dirty`), is on disk as it is in memory. At rest no
+    TLB has what its pte has not."""
+    return p.dirty or dirty > 0 or p.mapping.disk[p.index] == p.data

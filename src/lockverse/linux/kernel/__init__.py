@@ -1,0 +1,1 @@
+"""As the folder of that name in a kernel checkout."""

@@ -1,0 +1,200 @@
+"""Page tables: faults, unmapping, fork's copy.
+
+Source: mm/memory.c, Linux 6.1. Modelled: anonymous, file and swap faults with the pte lock and the folio lock; zap_pte_range with its batch and its
+flush; copy_present_pte. Approximated: a fault is given the page it would allocate. Left out: THPs, userfaultfd, NUMA
+hinting, retries with mmap_lock, everything about permissions.
+"""
+
+from __future__ import annotations
+
+from lockverse.lang import READ_ONCE, atomic_dec
+from lockverse.linux.include.errno import EAGAIN, ENOMEM
+from lockverse.linux.include.mm_types import pte_state
+from lockverse.linux.include.page_flags import (
+    PageAnon,
+    folio_get,
+    folio_lock,
+    folio_trylock,
+    folio_unlock,
+)  # fmt: skip
+from lockverse.linux.include.pgtable import (
+    pte_dirty,
+    pte_none,
+    pte_offset_map_lock,
+    pte_present,
+    pte_unmap_unlock,
+    ptep_get_and_clear,
+    set_pte,
+)
+
+from .filemap import filemap_get_entry
+from .memcontrol import mem_cgroup_charge
+from .mmu_gather import __tlb_remove_page, tlb_batch_pages_flush, tlb_flush_mmu_tlbonly
+from .page_writeback import folio_mark_dirty
+from .rmap import page_add_anon_rmap, page_add_file_rmap, page_add_new_anon_rmap, page_dup_rmap, page_remove_rmap
+from .swap import folio_add_lru, folio_put
+from .swap_state import find_get_swap_page
+
+
+def copy_present_pte(dst_vma, src_vma, addr):
+    """Fork: the child maps what the parent maps; private pages of both are read-only from here on. Under both pte locks."""
+    src, dst = src_vma.vm_mm, dst_vma.vm_mm
+    src_pte, dst_pte = src.pgtable.pte[addr], dst.pgtable.pte[addr]
+    page = src_pte.page
+    folio_get(page)
+    page_dup_rmap(page)
+    dst_pte.page = page
+    if PageAnon(page):
+        set_pte(src_pte, pte_state.readonly)
+        set_pte(dst_pte, pte_state.readonly)
+    else:
+        set_pte(dst_pte, pte_state.writable)
+
+
+def copy_pte_range(dst_vma, src_vma):
+    """Fork: copy the ptes of a vma."""
+    src, dst = src_vma.vm_mm, dst_vma.vm_mm
+    pte_offset_map_lock(dst)
+    pte_offset_map_lock(src)
+    for addr in range(src_vma.vm_start, src_vma.vm_end):
+        if pte_present(READ_ONCE(src.pgtable.pte[addr].pte)):
+            copy_present_pte(dst_vma, src_vma, addr)
+    pte_unmap_unlock(src)
+    pte_unmap_unlock(dst)
+
+
+def zap_pte_range(tlb, vma):
+    """Empty the ptes of a vma. Pages are uncounted at once and freed at the end, after a flush of the TLBs: inside the pte lock where
+    a page of a file was dirty, so that nobody finds the page clean while it can still be written to."""
+    mm = vma.vm_mm
+    force_flush = False
+    pte_offset_map_lock(mm)
+    for addr in range(vma.vm_start, vma.vm_end):
+        ptep = mm.pgtable.pte[addr]
+        if pte_none(READ_ONCE(ptep.pte)):
+            continue
+        ptent = ptep_get_and_clear(ptep)
+        if pte_present(ptent):
+            page = ptep.page
+            if not PageAnon(page) and pte_dirty(ptent):
+                folio_mark_dirty(page)
+                force_flush = True
+            page_remove_rmap(page)
+            __tlb_remove_page(tlb, page)
+        elif ptent == pte_state.swap:
+            atomic_dec(ptep.slot.count)
+    if force_flush:
+        tlb_flush_mmu_tlbonly(tlb)
+    pte_unmap_unlock(mm)
+    if not force_flush:
+        tlb_flush_mmu_tlbonly(tlb)
+    tlb_batch_pages_flush(tlb)
+
+
+def do_anonymous_page(vma, addr, page):
+    """A fault on an empty pte of anonymous memory, with the page that is allocated for it: 0 or an error."""
+    mm = vma.vm_mm
+    if mem_cgroup_charge(page, READ_ONCE(mm.memcg)):
+        return -ENOMEM
+    pte_offset_map_lock(mm)
+    ptep = mm.pgtable.pte[addr]
+    if not pte_none(READ_ONCE(ptep.pte)):
+        pte_unmap_unlock(mm)
+        folio_put(page)
+        return 0
+    page_add_new_anon_rmap(page)
+    folio_add_lru(page)
+    ptep.page = page
+    set_pte(ptep, pte_state.dirty)
+    pte_unmap_unlock(mm)
+    return 0
+
+
+def do_fault(vma, addr, write):
+    """A fault on an empty pte of a shared file mapping whose page is in the cache: 0, or -EAGAIN if the page is gone."""
+    page = filemap_get_entry(vma.vm_file, vma.vm_pgoff + addr - vma.vm_start)
+    if not page:
+        return -EAGAIN
+    folio_lock(page)
+    if READ_ONCE(page.mapping) != vma.vm_file:
+        folio_unlock(page)
+        folio_put(page)
+        return -EAGAIN
+    mapped = finish_fault(vma, addr, page, write)
+    if write and mapped:
+        folio_mark_dirty(page)
+    folio_unlock(page)
+    if not mapped:
+        folio_put(page)
+    return 0
+
+
+def finish_fault(vma, addr, page, write):
+    """Map a locked page of a file where the pte is still empty; give whether it was."""
+    mm = vma.vm_mm
+    ptep = mm.pgtable.pte[addr]
+    pte_offset_map_lock(mm)
+    mapped = pte_none(READ_ONCE(ptep.pte))
+    if mapped:
+        page_add_file_rmap(page)
+        ptep.page = page
+        set_pte(ptep, pte_state.dirty if write else pte_state.readonly)
+    pte_unmap_unlock(mm)
+    return mapped
+
+
+def filemap_map_pages(vma, addr):
+    """Fault-around: map a page that is in the cache if its lock is free."""
+    page = filemap_get_entry(vma.vm_file, vma.vm_pgoff + addr - vma.vm_start)
+    if not page:
+        return
+    if not folio_trylock(page):
+        folio_put(page)
+        return
+    mapped = finish_fault(vma, addr, page, False)
+    folio_unlock(page)
+    if not mapped:
+        folio_put(page)
+
+
+def do_swap_page(vma, addr):
+    """A fault on a swap entry whose page is in the swap cache: 0, or -EAGAIN if it is not."""
+    mm = vma.vm_mm
+    ptep = mm.pgtable.pte[addr]
+    slot = ptep.slot
+    folio = find_get_swap_page(slot)
+    if not folio:
+        return -EAGAIN
+    folio_lock(folio)
+    pte_offset_map_lock(mm)
+    mapped = READ_ONCE(ptep.pte) == pte_state.swap
+    if mapped:
+        page_add_anon_rmap(folio)
+        ptep.page = folio
+        set_pte(ptep, pte_state.readonly)
+        atomic_dec(slot.count)
+    pte_unmap_unlock(mm)
+    folio_unlock(folio)
+    if not mapped:
+        folio_put(folio)
+    return 0
+
+
+def wp_page_copy(vma, addr, old_page, new_page):
+    """Copy on write: `new_page` takes the place of `old_page` in a read-only pte. 0 or an error."""
+    mm = vma.vm_mm
+    if mem_cgroup_charge(new_page, READ_ONCE(mm.memcg)):
+        return -ENOMEM
+    ptep = mm.pgtable.pte[addr]
+    pte_offset_map_lock(mm)
+    copied = READ_ONCE(ptep.pte) == pte_state.readonly and ptep.page == old_page
+    if copied:
+        ptep_get_and_clear(ptep)
+        page_add_new_anon_rmap(new_page)
+        folio_add_lru(new_page)
+        ptep.page = new_page
+        set_pte(ptep, pte_state.dirty)
+        page_remove_rmap(old_page)
+    pte_unmap_unlock(mm)
+    folio_put(old_page if copied else new_page)
+    return 0
