@@ -68,6 +68,8 @@ CASES = [
     ("K304", "x.lock = x.other", (0, 5, 11), "replaced"),
     ("K306", "x.n = 256", (0, 11, 14), "0..255"),
     ("K306", "k = 99999999999999999999", (0, 9, 29), "64"),
+    ("K313", "x.next = kmalloc(node)", (0, 14, 27), "pool(node, 3)"),
+    ("K313", "kfree(x)", (0, 5, 13), "pool(node, 3)"),
     ("K311", "x.n = 1\nrest()", (1, 5, 11), "just before the step"),
     ("K311", "while x.n == 0:\n    rest()", (0, 11, 14), "every way to the step"),
     ("K308", "k = READ_ONCE(3)", (0, 19, 20), "field"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.parser import IRSyntaxError, parse_program
 from lockverse.ir.printer import print_function, print_op, print_program
-from lockverse.ir.program import Block, Cell, Function, Object, Program, Property, Register, Thread
+from lockverse.ir.program import Block, Cell, Function, Object, Pool, Program, Property, Register, Thread
 from lockverse.ir.reason import Reason
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.ir.text import FORMS
@@ -41,6 +42,7 @@ anyop = st.one_of(
     st.builds(ops.Narrow, registers, values, integers, text, at), st.builds(ops.Field, registers, values, small, text, at),
     st.builds(ops.Container, registers, values, st.builds(StructRef, words), small, text, at),
     st.builds(ops.Element, registers, values, values, small, small, at), st.builds(ops.Self, registers, at),
+    st.builds(ops.Lifetime, registers, values, at), st.builds(ops.Held, registers, values, small, at),
     st.builds(ops.Step, text, st.sampled_from(ops.ORDERS), st.one_of(st.none(), values), at),
     st.builds(ops.Load, registers, values, scalars, at), st.builds(ops.Store, values, values, scalars, at),
     st.builds(ops.Await, values, at), st.builds(ops.Assume, values, at),
@@ -59,17 +61,19 @@ programs = st.builds(
     Program, text, text, st.lists(structs, max_size=2).map(lambda all_: {one.name: one for one in all_}),
     st.lists(functions, max_size=2).map(lambda all_: {one.name: one for one in all_}),
     st.lists(st.builds(Object, text, types, small), max_size=2).map(tuple), st.lists(st.builds(Cell, text, scalars, numbers), max_size=2).map(tuple),
-    st.lists(st.builds(Thread, small, text, text, st.lists(numbers, max_size=2).map(tuple), small), max_size=2).map(tuple),
+    st.lists(st.builds(Thread, st.integers(-3, 9), text, text, st.lists(numbers, max_size=2).map(tuple), small, words, small), max_size=2).map(tuple),
     st.lists(st.builds(Property, text, text, text, small), max_size=2).map(tuple),
     st.lists(st.builds(Statement, text, text, small, text, words, small, st.lists(small, max_size=2).map(tuple)), max_size=2).map(tuple),
     st.lists(st.builds(Origin, small, st.builds(Span, small, small, small, small), st.integers(-1, 5)), max_size=2).map(tuple),
     small, st.lists(small, max_size=2).map(tuple),
 )  # fmt: skip
+pools = st.lists(st.builds(Pool, text, st.builds(StructRef, words), small, small, small, small), max_size=2).map(tuple)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(programs)
-def test_print_parse_print(one: Program) -> None:
+@given(programs, pools, small)
+def test_print_parse_print(one: Program, several: tuple[Pool, ...], permanent: int) -> None:
+    one = replace(one, pools=several, permanent=permanent if several else 0)
     printed = print_program(one)
     assert parse_program(printed) == one
     assert print_program(parse_program(printed)) == printed
@@ -77,7 +81,7 @@ def test_print_parse_print(one: Program) -> None:
 
 def test_every_op_has_a_form() -> None:
     forms = {form[0] for form in FORMS.values()}
-    assert forms == {*ops.Local.__args__, ops.Step, ops.Rest, ops.Load, ops.Store, ops.Await, ops.Assume, ops.Check, ops.Choose, ops.Call, *ops.Terminator.__args__}
+    assert forms == {*ops.Local.__args__, ops.Step, ops.Held, ops.Rest, ops.Load, ops.Store, ops.Await, ops.Assume, ops.Check, ops.Choose, ops.Call, *ops.Terminator.__args__}
 
 
 def test_schemes_go_through_text() -> None:

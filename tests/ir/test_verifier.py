@@ -8,7 +8,7 @@ import pytest
 
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Op, Reg
-from lockverse.ir.program import Block, Cell, Code, Function, Object, Program, Property, Register, Thread
+from lockverse.ir.program import Block, Cell, Code, Function, Object, Pool, Program, Property, Register, Thread
 from lockverse.ir.source import Origin, Span, Statement
 from lockverse.ir.types import S64, Bool, Enum, Int, Ptr, StructRef
 from lockverse.ir.verifier import MalformedIR, verify_code, verify_program
@@ -104,6 +104,30 @@ def test_the_scene() -> None:
     ]:
         with pytest.raises(MalformedIR, match=rule):
             verify_program(wrong)
+
+
+def test_pools() -> None:
+    """Pools lie in memory, each by itself, and the cell that is always 1 is there."""
+    cells = (Cell("NULL", S64, 0), Cell("permanent", B, 1), Cell("o is allocated", B, 0), Cell("o.n", S64, 0), Cell("o.m", S64, 0))
+    pool = Pool("o", StructRef("node"), 3, 2, 1, 2)
+    good = replace(program((END,)), cells=cells, pools=(pool,), permanent=1)
+    verify_program(good)
+    bad = [
+        ("no cell that is always 1", {"permanent": 0}), ("no cell that is always 1", {"permanent": 2}), ("outside memory", {"pools": (replace(pool, count=2),)}),
+        ("outside memory", {"pools": (replace(pool, first=0),)}), ("lies over another", {"pools": (replace(pool, allocated=3),)}),
+        ("lies over another", {"pools": (pool, replace(pool, name="p"))}), ("lies over another", {"pools": (replace(pool, allocated=1),)}),
+    ]  # fmt: skip
+    for rule, change in bad:
+        with pytest.raises(MalformedIR, match=rule):
+            verify_program(replace(good, **change))  # type: ignore[arg-type]
+
+
+def test_what_threads_refer_to() -> None:
+    """Only an observer asks; and what is asked about is noted in linked code."""
+    with pytest.raises(MalformedIR, match="only an observer asks"):
+        verify_program(program((ops.Held(Reg(3), Imm(1), 1, 0), END)))
+    with pytest.raises(MalformedIR, match="noted in linked code"):
+        verify_program(program((replace(STEP, holds=(Reg(0),)), END)))
 
 
 def test_recursion() -> None:

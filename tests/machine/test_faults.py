@@ -16,6 +16,8 @@ from ..support import checked
 
 ONE = "x = node()\ny = node(n=1)\nx.next = y\ncpu(run, x)"
 
+POOL = "pool(node, 2)\n" + ONE.replace("y = node(n=1)\nx.next = y\n", "")
+
 # reason, what fails, what nearly does, scene, part of the remark
 CASES = [
     ("assertion", "assert x.n == 1", "assert x.n == 0", ONE, "ASSERTION FAILS"),
@@ -58,6 +60,20 @@ CASES = [
     ("always", "x.n += 3", "x.n += 2", ONE + "\nalways(lambda: x.n < 3)", "VIOLATED x.n = 3"),
     ("always", "x.big -= 1", "x.big += 1", ONE + "\nalways(lambda: x.big >= 0)", "UNDERFLOW x.big = -1"),
     ("at-rest", "x.n = 1\nx.n = 0", "x.n = 0\nx.n = 1", ONE + "\nat_rest(lambda: x.n == 1)", "AT REST x.n = 0"),
+    ("use-after-free", "n = kmalloc(node)\nkfree(n)\nn.n = 1", "n = kmalloc(node)\nn.n = 1\nkfree(n)", POOL, "USE AFTER FREE node#0.n"),
+    ("use-after-free", "n = kmalloc(node)\nkfree(n)\nx.n = n.slots[1]", "n = kmalloc(node)\nx.n = n.slots[1]\nkfree(n)", POOL, "USE AFTER FREE node#0.slots[1]"),
+    ("use-after-free", "n = kmalloc(node)\nkfree(n)\nspin_lock(n.lock)", "n = kmalloc(node)\nspin_lock(n.lock)\nspin_unlock(n.lock)\nkfree(n)",
+     POOL, "USE AFTER FREE node#0.lock"),
+    ("use-after-free", "n = kmalloc(node)\nkfree(n)\natomic_inc(n.count)", "n = kmalloc(node)\natomic_inc(n.count)\nkfree(n)", POOL, "USE AFTER FREE node#0.count"),
+    ("double-free", "n = kmalloc(node)\nkfree(n)\nkfree(n)", "n = kmalloc(node)\nkfree(n)\nkfree(NULL)", POOL, "DOUBLE FREE"),
+    ("double-free", "kfree(x)", "kfree(x.next)", POOL, "DOUBLE FREE"),
+    ("pool-exhausted", "x.next = kmalloc(node)\nx.next.next = kzalloc(node)\nn = kmalloc(node)", "x.next = kmalloc(node)\nx.next.next = kzalloc(node)",
+     POOL, "POOL EXHAUSTED"),
+    ("leak", "n = kmalloc(node)\nx.n = 1", "n = kmalloc(node)\nx.next = n", POOL, "LEAKED node#0"),
+    ("held-lock-freed", "n = kmalloc(node)\nspin_lock(n.lock)\nkfree(n)", "n = kmalloc(node)\nspin_lock(n.lock)\nspin_unlock(n.lock)\nkfree(n)",
+     POOL, "HELD LOCK FREED"),
+    ("suspicious-rcu-usage", "n = rcu_dereference(x.next)", "rcu_read_lock()\nn = rcu_dereference(x.next)\nrcu_read_unlock()", ONE, "SUSPICIOUS RCU USAGE"),
+    ("sleeping-while-atomic", "with x.lock:\n    kfree(kmalloc(node))", "with x.lock:\n    kfree(kmalloc(node, GFP_ATOMIC))", POOL, "SLEEPING WHILE ATOMIC"),
     ("sometimes", "x.n = 1\nx.n = 2", "x.n = 1\nx.n = 3", ONE + "\nsometimes(lambda: x.n == 3)", ""),
 ]  # fmt: skip
 
@@ -104,23 +120,30 @@ def test_deadlock(tmp_path: Path) -> None:
 
 
 def test_waiting_for_readers_is_a_deadlock_when_they_wait_too(tmp_path: Path) -> None:
+    """CPU0, a reader, and CPU2 wait for each other's lock; CPU1 waits for the reader."""
     body = """
         def reader(x):
             rcu_read_lock()
-            spin_lock(x.lock)
-            spin_unlock(x.lock)
+            with x.other:
+                with x.lock:
+                    pass
             rcu_read_unlock()
 
 
         def updater(x):
-            spin_lock(x.lock)
             synchronize_rcu()
-            spin_unlock(x.lock)
+
+
+        def crossed(x):
+            with x.lock:
+                with x.other:
+                    pass
     """
-    outcome = checked(tmp_path, body, "x = node()\ncpu(reader, x)\ncpu(updater, x)")
+    outcome = checked(tmp_path, body, "x = node()\ncpu(reader, x)\ncpu(updater, x)\ncpu(crossed, x)")
     assert outcome.reason == "deadlock"
     assert outcome.trace is not None
-    assert [(one.object, one.holder) for one in outcome.trace.failure.blocked] == [("x.lock", 1), ("the RCU readers", 0)]
+    stuck = [(one.object, one.holder) for one in outcome.trace.failure.blocked]
+    assert stuck == [("x.lock", 2), ("the RCU readers", 0), ("x.other", 0)]
 
 
 def test_synchronize_rcu_waits_for_open_sections_only(tmp_path: Path) -> None:

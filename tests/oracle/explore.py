@@ -18,7 +18,8 @@ from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.task import cpu_count
 from lockverse.lang.types import is_scalar
 
-from .interpreter import Pruned, Thread, World
+from .interpreter import Context, Pruned, Thread, World
+from .lifetimes import leaked
 from .values import Fault, position_or_value
 
 Schedule = tuple[tuple[int, int], ...]
@@ -47,6 +48,8 @@ class Replay:
         self._numbers: dict[int, int] = {}
         roots = [*self.scene.names.values(), *(a for cpu in self.scene.cpus for a in (*cpu.args, *cpu.kwargs.values()))]
         roots += list(getattr(scheme, "__globals__", {}).values())
+        roots += [one for pool in self.scene.pools.values() for one in pool.objects]
+        self.heads: list[Any] = []
         with cpu_count(self.cpus):
             for root in roots:
                 self._walk(root)
@@ -70,7 +73,9 @@ class Replay:
             return
         declared = declaration(type(value))
         assert declared is not None
-        if declared.kind in ("lock", "task"):
+        if declared.kind == "rcu_head":
+            self.heads.append(value)
+        if declared.kind in ("lock", "task", "rcu_head", "srcu"):
             return
         for name, kind in declared.fields.items():
             if is_scalar(kind):
@@ -89,11 +94,18 @@ class Replay:
             else:
                 setattr(owner, key, value)
         patches = {one.__lockverse_patch__: one for one in self.scene.patches}  # type: ignore[attr-defined]
-        self.world = World(threads=len(self.scene.cpus), patches=patches)
+        self.world = World(threads=len(self.scene.cpus) + len(self.heads), patches=patches)
+        heap = self.world.heap
+        for kind, pool in self.scene.pools.items():
+            heap.pools[kind] = pool.objects
+            heap.allocated |= {id(one) for one in pool.objects[: pool.taken]}
+            for one in pool.objects:
+                heap.enter(one)
         self.threads = [
             Thread(self.world, number, patches.get(cpu.function, cpu.function), cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
             for number, cpu in enumerate(self.scene.cpus)
         ]
+        self.threads += [Context(self.world, number, head) for number, head in enumerate(self.heads, len(self.scene.cpus))]
 
     def follow(self, schedule: Schedule) -> None:
         """Restart and run a schedule."""
@@ -113,8 +125,8 @@ class Replay:
         world = self.world
         shared = (
             tuple(sorted((self._numbers[lock], owner) for lock, owner in world.owner.items())),
-            tuple(sorted(world.nesting.items())),
-            tuple(sorted((t, tuple(sorted(who))) for t, who in world.blockers.items())),
+            world.rcu.key(lambda one: self._numbers[one]),
+            tuple(sorted(self._numbers[one] for one in world.heap.allocated)),
         )
         return memory, shared, tuple(thread.key(self.number) for thread in self.threads)
 
@@ -129,7 +141,8 @@ class Replay:
                 continue
             if not one.condition():  # type: ignore[operator]
                 return one.kind
-        return None
+        held = [value for thread in self.threads for frame in thread.frames for value in (*frame.locals.values(), *frame.held)]
+        return "leak" if self.at_rest() and leaked(self.world.heap, self.cells, held) else None
 
     def seen(self) -> set[int]:
         """The `sometimes` that hold now."""

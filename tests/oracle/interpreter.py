@@ -20,7 +20,9 @@ from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import IntegerType, is_scalar
 
+from .lifetimes import LOOPS, Heap, Lifetimes
 from .macros import BITS, COND_LOADS, Macros, as_said
+from .rcu import Rcu, Readers
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
 
@@ -62,16 +64,18 @@ class Place:
 
 @dataclass
 class World:
-    """What all threads share besides the objects: who holds which lock, who reads, whom grace periods wait for."""
+    """What all threads share besides the objects: who holds which lock, RCU, what is allocated."""
 
     owner: dict[int, int] = field(default_factory=dict)
-    nesting: dict[int, int] = field(default_factory=dict)
-    blockers: dict[int, frozenset[int]] = field(default_factory=dict)
+    rcu: Rcu = field(default_factory=Rcu)
+    heap: Heap = field(default_factory=Heap)
     threads: int = 0
     patches: dict[Any, Any] = field(default_factory=dict)
 
 
 Steps = Generator[Stop, int, Any]
+READS = ("READ_ONCE", "smp_load_acquire", "rcu_dereference", "rcu_access_pointer")
+WRITES = ("WRITE_ONCE", "smp_store_release", "rcu_assign_pointer", "RCU_INIT_POINTER")
 
 
 @cache
@@ -89,7 +93,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     raise LookupError(function)
 
 
-class Thread(Macros):
+class Thread(Readers, Lifetimes, Macros):
     """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
 
     def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -104,8 +108,10 @@ class Thread(Macros):
         yield from self._call(function, list(args), kwargs)
         if self.me in self.world.owner.values():
             raise Fault("lock-held-at-exit")
-        if self.world.nesting.get(self.me, 0):
+        if self.world.rcu.nesting.get(self.me, 0):
             raise Fault("rcu-imbalance")
+        if self.world.rcu.preempt.get(self.me, 0):
+            raise Fault("preempt-imbalance")
 
     def _advance(self, choice: int | None) -> None:
         try:
@@ -195,6 +201,7 @@ class Thread(Macros):
             self.frame.held += [value, *place.held]
             yield from self._stop("store", target)
             del self.frame.held[-1 - len(place.held) :]
+            self._alive(place.held[0])
             place.put(value)
 
     def _AugAssign(self, node: ast.AugAssign) -> Steps:
@@ -206,12 +213,14 @@ class Thread(Macros):
         place = yield from self._place(node.target)
         self.frame.held += place.held
         yield from self._stop("load", node.target)
+        self._alive(place.held[0])
         self.frame.held.append(place.get())
         right = yield from self._value(node.value)
         value = converted(place.kind, binary(node.op, self.frame.held.pop(), right))
         self.frame.held.append(value)
         yield from self._stop("store", node.target)
         del self.frame.held[-1 - len(place.held) :]
+        self._alive(place.held[0])
         place.put(value)
 
     def _If(self, node: ast.If) -> Steps:
@@ -237,6 +246,8 @@ class Thread(Macros):
                 self.frame.held.append(bounds[-1])
             del self.frame.held[len(self.frame.held) - len(bounds) :]
             items: Any = range(*bounds)
+        elif isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id in LOOPS:
+            return (yield from self._for_list(node, node.iter.func.id))
         else:
             items = yield from self._value(node.iter)
         for index in range(len(items)):
@@ -245,6 +256,7 @@ class Thread(Macros):
                 self.frame.held += held
                 yield from self._stop("load", node.iter)
                 del self.frame.held[-2:]
+                self._alive(items)
             self.frame.locals[node.target.id] = items[index]
             self.frame.held += held
             signal = yield from self._body(node.body)
@@ -334,6 +346,7 @@ class Thread(Macros):
             self.frame.held += place.held
             yield from self._stop("load", node)
             del self.frame.held[-len(place.held) :]
+            self._alive(place.held[0])
         return place.get()
 
     def _place(self, node: ast.expr) -> Steps:
@@ -394,7 +407,7 @@ class Thread(Macros):
 
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name in ("READ_ONCE", "WRITE_ONCE", "smp_load_acquire", "smp_store_release", "xchg", "cmpxchg", "try_cmpxchg"):
+        if name in READS or name in WRITES or name in ("xchg", "cmpxchg", "try_cmpxchg"):
             return (yield from self._on_place(name, node))
         if name in BITS:
             return (yield from self._bit(name, node))
@@ -467,13 +480,16 @@ class Thread(Macros):
             self.frame.held.append(values[-1])
         yield from self._stop(name, node)
         del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
+        if name == "rcu_dereference" and not self.world.rcu.nesting.get(self.me):
+            raise Fault("suspicious-rcu-usage")
+        self._alive(place.held[0])
         old = get()
-        if name in ("WRITE_ONCE", "smp_store_release", "xchg"):
+        if name in (*WRITES, "xchg"):
             put(values[0])
         swapped = len(values) == 2 and plain(old) == plain(values[0])
         if swapped:
             put(values[1])
-        if name in ("WRITE_ONCE", "smp_store_release"):
+        if name in WRITES:
             return None
         return (swapped, old) if name == "try_cmpxchg" else old
 
@@ -504,12 +520,13 @@ class Thread(Macros):
         owner = self.world.owner
 
         def ready() -> bool:
-            # A lock one holds oneself is a fault, not a wait.
-            return id(lock) not in owner or owner[id(lock)] == self.me
+            # A lock one holds oneself is a fault, not a wait, and so is one that is free.
+            return id(lock) not in owner or owner[id(lock)] == self.me or not self.world.heap.alive(lock)
 
         self.frame.held.append(lock)
         yield from self._stop("spin_lock", node, ready)
         self.frame.held.pop()
+        self._alive(lock)
         if owner.get(id(lock)) == self.me:
             raise Fault("recursive-locking")
         owner[id(lock)] = self.me
@@ -519,6 +536,7 @@ class Thread(Macros):
         self.frame.held.append(lock)
         yield from self._stop("spin_trylock", node)
         self.frame.held.pop()
+        self._alive(lock)
         if id(lock) in self.world.owner:
             return False
         self.world.owner[id(lock)] = self.me
@@ -536,33 +554,14 @@ class Thread(Macros):
         self.frame.held.append(lock)
         yield from self._stop("spin_unlock", node)
         self.frame.held.pop()
+        self._alive(lock)
         if self.world.owner.get(id(lock)) != self.me:
             raise Fault("unlock-by-stranger")
         del self.world.owner[id(lock)]
+        self.leave()
 
     def _smp_mb(self, node: ast.expr) -> Steps:
         yield from self._stop("smp_mb", node)
-
-    def _rcu_read_lock(self, node: ast.expr) -> Steps:
-        yield from self._stop("rcu_read_lock", node)
-        self.world.nesting[self.me] = self.world.nesting.get(self.me, 0) + 1
-
-    def _rcu_read_unlock(self, node: ast.expr) -> Steps:
-        yield from self._stop("rcu_read_unlock", node)
-        if not self.world.nesting.get(self.me):
-            raise Fault("rcu-imbalance")
-        self.world.nesting[self.me] -= 1
-        if not self.world.nesting[self.me]:
-            del self.world.nesting[self.me]
-            self.world.blockers = {t: who - {self.me} for t, who in self.world.blockers.items()}
-
-    def _synchronize_rcu(self, node: ast.expr) -> Steps:
-        yield from self._stop("synchronize_rcu_begin", node)
-        if self.world.nesting.get(self.me):
-            raise Fault("rcu-self-wait")
-        self.world.blockers[self.me] = frozenset(self.world.nesting)
-        yield from self._stop("synchronize_rcu_end", node, lambda: not self.world.blockers[self.me])
-        del self.world.blockers[self.me]
 
     def _atomic(self, name: str, node: ast.expr, args: list[Any]) -> Steps:
         family, _, verb = name.partition("_")
@@ -577,11 +576,27 @@ class Thread(Macros):
         self.frame.held += args
         yield from self._stop(name, node)
         del self.frame.held[len(self.frame.held) - len(args) :]
+        self._alive(variable)
         old = int(variable.counter)
         new, result = atomic(verb, old, values, bits)
         if new is not None:
             variable.counter = wrap(new, bits)
         return result
+
+
+class Context(Thread):
+    """What runs the callbacks of one rcu_head. It is at rest while none is queued."""
+
+    def __init__(self, world: World, me: int, head: Any) -> None:
+        self.head = head
+        super().__init__(world, me, Context.serve, (), {})  # type: ignore[arg-type]
+
+    def _main(self, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+        self.frames.append(Frame("rcu", {}, {}))
+        yield from self.serve(self.head, ast.Name("rcu", lineno=0, col_offset=0, end_col_offset=0), self._call)
+
+    def at_rest(self) -> bool:
+        return self.stop is not None and self.stop.kind == "rcu_do_batch" and id(self.head) not in self.world.rcu.queued
 
 
 def _field(base: Any, name: str) -> Place:

@@ -1,4 +1,4 @@
-"""What the scheme asked for: always, at_rest, sometimes.
+"""What the scheme asked for: always, at_rest, sometimes; and that nothing is leaked, where there are pools.
 
 `always` is looked at in every state, the initial one among them; `at_rest` in those where every thread is at rest
 (it has finished, or stands where it may stay for ever);
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from lockverse.explore.graph import Graph
 from lockverse.explore.observer import Expansion, Violation
 from lockverse.ir.program import Property
-from lockverse.ir.reason import Reason
+from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.machine.protocol import Faulted, Machine, State
 
 
@@ -26,7 +26,8 @@ class Properties:
         self._machine = machine
         kinds = [Reason(one.kind) for one in properties]
         self._always = [index for index, kind in enumerate(kinds) if kind is Reason.ALWAYS]
-        self._at_rest = [index for index, kind in enumerate(kinds) if kind is Reason.AT_REST]
+        self._kinds = kinds
+        self._at_rest = [index for index, kind in enumerate(kinds) if kind in LOOKED_AT_REST]
         self._unseen = [index for index, kind in enumerate(kinds) if kind is Reason.SOMETIMES]
 
     def on_state(self, state: State) -> Violation | None:
@@ -50,7 +51,7 @@ class Properties:
             return Violation(found.reason, index, index)
         if found:
             return None
-        return Violation(Reason.ALWAYS if index in self._always else Reason.AT_REST, index, index)
+        return Violation(self._kinds[index], index, index)
 
     def _is_at_rest(self, state: State) -> bool:
         return all(self._machine.at_rest(state, thread) for thread in range(self._machine.threads))

@@ -41,8 +41,8 @@ class Access:
 
     # Cells at a computed address: all have one encoding
 
-    def _chosen(self, address: str, cells: Sequence[int], values: Sequence[int]) -> str:
-        """The value that belongs to the cell at `address`."""
+    def chosen(self, address: str, cells: Sequence[int], values: Sequence[int], kind: str = "i8") -> str:
+        """The value that belongs to the cell at `address`; `kind` is a type with room for them all."""
         if len(set(values)) == 1:
             return str(values[0])
         if len(cells) <= FEW:
@@ -51,7 +51,7 @@ class Access:
         for cell, value in zip(cells, values, strict=True):
             table[cell - cells[0]] = value
         index = self.out.binary("sub", address, str(cells[0]))
-        return self.out.element(self.tables.name("i8", table), index, "i8", len(table))
+        return self.out.element(self.tables.name(kind, table), index, kind, len(table))
 
     def _places(self, cells: Sequence[int]) -> list[Field]:
         found = [self.layout.cells[cell] for cell in cells]
@@ -67,10 +67,10 @@ class Access:
         words = [one.place.word for one in fields]
         word = self.out.load(self.words[words[0]])
         if len(set(words)) > 1:
-            number = self._chosen(address, cells, words)
+            number = self.chosen(address, cells, words)
             for other in sorted(set(words) - {words[0]}):
                 word = self.out.select(self.out.compare("eq", number, str(other)), self.out.load(self.words[other]), word)
-        moved = self.out.binary("lshr", word, self._chosen(address, cells, [one.place.shift for one in fields]))
+        moved = self.out.binary("lshr", word, self.chosen(address, cells, [one.place.shift for one in fields]))
         return self.decode(self.out.binary("and", moved, literal((1 << fields[0].place.bits) - 1)), fields[0].encoding)
 
     def write_at(self, address: str, cells: Sequence[int], value: str, unfit: str) -> None:
@@ -79,11 +79,11 @@ class Access:
         code = self.encode(value, fields[0], unfit)
         if not fields[0].place.bits:
             return
-        shift = self._chosen(address, cells, [one.place.shift for one in fields])
+        shift = self.chosen(address, cells, [one.place.shift for one in fields])
         mask = self.out.binary("shl", literal((1 << fields[0].place.bits) - 1), shift)
         keep, moved = self.out.binary("xor", mask, "-1"), self.out.binary("shl", code, shift)
         words = sorted({one.place.word for one in fields})
-        number = self._chosen(address, cells, [one.place.word for one in fields])
+        number = self.chosen(address, cells, [one.place.word for one in fields])
         for word in words:
             if len(words) == 1:
                 self.put(word, keep, moved)

@@ -25,6 +25,7 @@ from .access import Access
 from .arithmetic import Arithmetic
 from .layout import FINISHED, Layout, Place
 from .plan import FREE, Need, Plan
+from .references import referred
 from .text import Tables, Writer, literal
 from .traps import TrapWriter
 from .values import ANY, Env, Flow, Values, value_of
@@ -186,6 +187,16 @@ class Function:
 
     def _self(self, op: ops.Self, env: Env) -> None:
         self._set(op.dst, str(self.layout.linked.program.threads[self.flow.thread].task))
+
+    def _lifetime(self, op: ops.Lifetime, env: Env) -> None:
+        cells = sorted(self.context.values.addresses(op.address, env))
+        switches = [self.context.values.lifetime(cell) for cell in cells]
+        if cells:
+            self._set(op.dst, self.access.chosen(self.operand(op.address, env), cells, switches, "i64"))
+
+    def _referred(self, op: ops.Held, env: Env) -> None:
+        found = referred(self.out, self.access, self.layout, self.operand(op.base, env), op.size)
+        self._set(op.dst, self.out.cast("zext", found, "i1", "i64"))
 
     def _step(self, op: ops.Step, env: Env) -> None:
         """The step has begun."""
@@ -364,7 +375,8 @@ class Function:
 
 _WRITE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Function._copy, ops.Unary: Function._unary, ops.Binary: Function._binary, ops.Narrow: Function._narrow,
-    ops.Field: Function._field, ops.Container: Function._container, ops.Element: Function._element, ops.Self: Function._self, ops.Step: Function._step,
+    ops.Field: Function._field, ops.Container: Function._container, ops.Element: Function._element,
+    ops.Self: Function._self, ops.Lifetime: Function._lifetime, ops.Held: Function._referred, ops.Step: Function._step,
     ops.Load: Function._load, ops.Store: Function._store, ops.Await: Function._await, ops.Assume: Function._assume,
     ops.Check: Function._check, ops.Choose: Function._choose, ops.Jump: Function._jump, ops.Branch: Function._branch,
     ops.Return: Function._return,
@@ -415,8 +427,15 @@ class ThreadFunction(Function):
         self.out.store(str(following.high - following.low + 1 if isinstance(following, ops.Choose) else 1), "%choices")
         step = self.code.ops[pc]
         assert isinstance(step, ops.Step)
-        self.out.store(str(int(step.rest)), "%resting")
+        self.out.store(self._resting() if step.rest else "0", "%resting")
         self.out.jump(f"op{pc}")
+
+    def _resting(self) -> str:
+        """1 before a step marked `rest`, unless something is pending."""
+        pending = self.layout.linked.program.threads[self.flow.thread].pending
+        if not pending:
+            return "1"
+        return self.out.cast("zext", self.out.compare("eq", self.access.read_at("0", [pending]), "0"), "i1", "i64")
 
     def _arrive(self, pc: int) -> None:
         """The step is over: pack what is kept."""

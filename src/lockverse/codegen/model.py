@@ -22,10 +22,11 @@ from typing import Final
 from lockverse.ir import ops
 from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
-from lockverse.ir.reason import Reason
+from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.passes.progress import repeating
 
+from .access import Access
 from .layout import FINISHED, Guesses, Layout, make_layout
 from .lower import (
     ACCUMULATORS,
@@ -89,6 +90,7 @@ def make_model(
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]
     attribute = "alwaysinline" if size <= INLINE_OPS and not stepping else "noinline"
     exchanges = network(layout, symmetry(layout))
+    check = _check(layout, linked, context.tables)
     parts = [
         *context.tables.text(),
         *_DECLARATIONS,
@@ -96,7 +98,7 @@ def make_model(
         *conditions,
         *([canonical_text(layout, exchanges)] if exchanges else []),
         _expand(layout, bool(exchanges)),
-        _check(layout, linked),
+        check,
     ]
     if stepping:
         parts.append(_single(layout))
@@ -161,7 +163,7 @@ def _order(out: Writer, layout: Layout, moved: str) -> None:
     out.label("ordered")
 
 
-def _check(layout: Layout, linked: Linked) -> str:
+def _check(layout: Layout, linked: Linked, tables: Tables) -> str:
     out = Writer()
     out.label("entry")
     _pointers(out, "state")
@@ -171,13 +173,13 @@ def _check(layout: Layout, linked: Linked) -> str:
     out.add("%found = alloca i64")
     out.store("0", "%found")
     for number, kind in enumerate(kinds):
-        if kind is not Reason.AT_REST:
+        if kind not in LOOKED_AT_REST:
             _look(out, number, kinds[:number].count(Reason.SOMETIMES) + 1 if kind is Reason.SOMETIMES else 0)
-    if Reason.AT_REST in kinds:
-        out.branch(_at_rest(out, layout), "rest", "end")
+    if LOOKED_AT_REST.intersection(kinds):
+        out.branch(_at_rest(out, layout, tables), "rest", "end")
         out.label("rest")
         for number, kind in enumerate(kinds):
-            if kind is Reason.AT_REST:
+            if kind in LOOKED_AT_REST:
                 _look(out, number, 0)
         out.jump("end")
     else:
@@ -197,7 +199,7 @@ def _look(out: Writer, number: int, witness: int) -> None:
     out.store(bits, "%found")
 
 
-def _at_rest(out: Writer, layout: Layout) -> str:
+def _at_rest(out: Writer, layout: Layout, tables: Tables) -> str:
     """An i1: every thread has finished or is at rest."""
     found = "true"
     for number, thread in enumerate(layout.threads):
@@ -210,6 +212,10 @@ def _at_rest(out: Writer, layout: Layout) -> str:
             step = None if pc == FINISHED else code[pc]
             if step is None or (isinstance(step, ops.Step) and step.rest):
                 mine = out.binary("or", mine, out.compare("eq", position, str(index)), "i1")
+        pending = layout.linked.program.threads[number].pending
+        if pending and mine != "false":
+            access = Access(out, layout, tables, [out.let(f"getelementptr i64, ptr %state, i64 {i}") for i in range(layout.words)])
+            mine = out.binary("and", mine, out.compare("eq", access.read_at("0", [pending]), "0"), "i1")
         found = out.binary("and", found, mine, "i1")
     return found
 

@@ -75,6 +75,7 @@ class Values:
         self.linked = linked
         self._together = together or [frozenset((thread,)) for thread in range(len(linked.codes))]
         self._universe = addresses_of_types(linked.program)
+        self._lifetimes = linked.program.lifetimes()
         self.cells: list[Set] = [frozenset((cell.initial,)) for cell in linked.program.cells]
         self.flows = [Flow(code, thread, {}) for thread, code in enumerate(linked.codes)]
         self.conditions = [Flow(code, -1, {}) for code in linked.conditions]
@@ -261,6 +262,10 @@ class Values:
             raise Unsupported("an address of which nothing is known")
         return found
 
+    def lifetime(self, address: int) -> int:
+        """The cell that says whether what the cell at `address` belongs to is allocated."""
+        return self._lifetimes.get(address, self.linked.program.permanent)
+
     def embedded(self, op: ops.Container, env: Env) -> frozenset[int]:
         """The parts a Container can be asked about that are embedded in an object of its type."""
         objects = self._universe.get(op.type, ZERO)
@@ -284,8 +289,12 @@ class Values:
                 return self._element(op, env)
             case ops.Self():
                 return frozenset((self.linked.program.threads[flow.thread].task,))
+            case ops.Lifetime():
+                return frozenset(self.lifetime(address) for address in self.addresses(op.address, env))
             case ops.Load():
                 return self._load(op, env)
+            case ops.Held():
+                return BOOL
             case ops.Choose():
                 return frozenset(range(op.low, op.high + 1)) if op.high - op.low < LIMIT else ANY
             case _:

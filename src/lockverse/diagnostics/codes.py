@@ -41,5 +41,6 @@ CODES: Final[dict[str, str]] = {
     "K310": "a type that is not one",
     "K311": "a rest() that does not say where",
     "K312": "a patch that does not fit what it replaces",
+    "K313": "kmalloc() or kfree() of a struct without a pool",
     "K900": "a fault of lockverse itself",
 }

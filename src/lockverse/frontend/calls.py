@@ -18,7 +18,7 @@ from lockverse.lang import scene
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import FunctionPointer, IntegerType
 
-from . import expressions, functions, intrinsics
+from . import callbacks, expressions, functions, intrinsics, lists
 from .lowering import ATOMIC, PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
@@ -55,7 +55,7 @@ def _call_constant(f: Lowering, target: object, node: ast.Call) -> Result:
         return intrinsics.on_place(f, place, node)
     name = getattr(target, "__lockverse_intrinsic__", None)
     if name is not None:
-        return intrinsics.INTRINSICS[name](f, node)
+        return (intrinsics.INTRINSICS | callbacks.INTRINSICS | lists.INTRINSICS)[name](f, node)
     if target is len:
         return intrinsics.length(f, node)
     if isinstance(target, FunctionType) and target.__module__ == scene.__name__:
@@ -96,13 +96,14 @@ def _cast(f: Lowering, target: object, node: ast.Call) -> Typed:
     if isinstance(value.type, Unknown):
         return value
     if target is bool:
-        return _truth(f, value, node)
+        return as_bool(f, value, node)
     kind = f.compiler.types.convert(target)
     assert isinstance(kind, ir.Int)
     return Typed(f.coerce(value, kind, node.args[0], f"`{kind}(...)`"), kind)
 
 
-def _truth(f: Lowering, value: Typed, node: ast.Call) -> Typed:
+def as_bool(f: Lowering, value: Typed, node: ast.Call) -> Typed:
+    """Whether a value is not 0 or NULL."""
     if isinstance(value.type, ir.Bool):
         return value
     zero = Typed(ops.Imm(0), NULL if isinstance(value.type, ir.Ptr | Null) else LITERAL)
@@ -145,7 +146,7 @@ def _mode(f: Lowering, function: FunctionType) -> str:
 def _results(instance: Instance, dsts: tuple[ops.Reg, ...]) -> Result:
     values = iter(dsts)
     typed = tuple(
-        Typed(ops.Imm(0), kind) if isinstance(kind, Null) else Typed(next(values), kind) for kind in instance.shape
+        Typed(ops.Imm(0), kind) if isinstance(kind, Null | Unknown) else Typed(next(values), kind) for kind in instance.shape
     )
     if not instance.shape:
         return Typed(ops.Imm(0), VOID)

@@ -14,10 +14,11 @@ from types import FunctionType
 from lockverse import lang
 from lockverse.ir import ops
 from lockverse.ir import types as ir
-from lockverse.ir.program import Function
+from lockverse.ir.program import Function, Pool
 from lockverse.lang.task import task_struct
 
 from . import intrinsics, statements
+from .callbacks import Callbacks
 from .lowering import OBSERVER, PRIMITIVE, Lowering, Variable
 from .memory import Memory
 from .report import Reporter, place_of
@@ -44,14 +45,17 @@ class Compiler:
 
     def __init__(
         self, reporter: Reporter, sources: Sources, features: frozenset[str] = frozenset(),
-        patches: Mapping[FunctionType, FunctionType] | None = None,
+        patches: Mapping[FunctionType, FunctionType] | None = None, contexts: int = 0,
     ) -> None:  # fmt: skip
         self.reporter, self.sources = reporter, sources
         self._patches = patches or {}
+        self.contexts = contexts  # that run callbacks of RCU, one an rcu_head
+        self.callbacks = Callbacks()
         self.features, self.wanted = features, set[str]()  # of the vocabulary: lang/features.py
         self.types = TypeTable()
         self.memory = Memory(self.types)
         self.table = StatementTable()
+        self.pools: dict[type, Pool] = {}  # by the struct of the scheme
         self.functions: dict[str, Function] = {}
         self._instances: dict[object, Instance | None] = {}
         self._open: list[FunctionType] = []
@@ -59,6 +63,12 @@ class Compiler:
         self.task_pointer = ir.Ptr(task)
         self.task_size = self.types.size(task)
         self.tasks, self.task_count = 1, 0
+
+    def callback_cell(self, number: int) -> int:
+        """The cell that says which callback the context of that number has queued."""
+        field = self.types.structs[self.task_pointer.target.name].field("rcu_callback")  # type: ignore[union-attr]
+        assert field is not None
+        return self.tasks + (self.task_count - self.contexts + number) * self.task_size + field.offset
 
     # Instances
 

@@ -21,7 +21,11 @@ def container_of(f: Lowering, node: ast.Call) -> Result:
     """Lower the call."""
     if not intrinsics.arguments(f, node, 3, 3, 'container_of(p, STRUCT, "member")'):
         return NOTHING
-    part = expressions.typed(f, node.args[0])
+    return around(f, expressions.typed(f, node.args[0]), node)
+
+
+def around(f: Lowering, part: Typed, node: ast.Call) -> Result:
+    """The object that has `part` embedded as the second and third argument of the call say."""
     kind, member = expressions.lower(f, node.args[1]), expressions.lower(f, node.args[2])
     if any(isinstance(one, Typed) and isinstance(one.type, Unknown) for one in (part, kind, member)):
         return NOTHING

@@ -66,8 +66,9 @@ def _call(compiler: Compiler, build: Builder, cpu: CpuDeclaration, function: Cal
     build.emit(ops.Call((), instance.name, passed, probe.at(probe.node)))
 
 
-def when_quiet(compiler: Compiler, condition: Instance, cells: Sequence[int], at: int) -> str:
-    """Make the function of an at_rest property that holds as well while one of `cells` is not 0; give its name."""
+def when_quiet(compiler: Compiler, condition: str, cells: Sequence[int], at: int) -> str:
+    """Make the function of an at_rest property, whose own is `condition`, that holds as well while one of `cells` is not 0; give its
+    name."""
     build = Builder()
     busy = build.block()
     for cell in cells:
@@ -77,11 +78,11 @@ def when_quiet(compiler: Compiler, condition: Instance, cells: Sequence[int], at
         build.emit(ops.Branch(asked, busy, following, at))
         build.enter(following)
     holds = build.register("holds", ir.Bool(), "temp")
-    build.emit(ops.Call((holds,), condition.name, (), at))
+    build.emit(ops.Call((holds,), condition, (), at))
     build.emit(ops.Return((holds,), at))
     build.enter(busy)
     build.emit(ops.Return((ops.Imm(1),), at))
-    name = compiler.unique(f"{condition.name} when quiet")
+    name = compiler.unique(f"{condition} when quiet")
     compiler.functions[name] = build.finish(name, (ir.Bool(),), 0, observer=True, primitive=False)
     return name
 

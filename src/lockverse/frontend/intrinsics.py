@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, conditions, containers, expressions, functions, percpu, sleeping, waiting
+from . import bits, calls, conditions, containers, expressions, functions, percpu, pools, sleeping, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -47,7 +47,7 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
     if info.kind == "cond_read":
         fits = arguments(f, node, 2, 2, f"{info.name}(x.count, lambda VAL: condition)")
         return waiting.atomic(f, info, node) if fits else NOTHING
-    usage = _USAGE[info.kind]
+    usage = (*_USAGE[info.kind], *(("condition",) if info.given else ()))
     if not arguments(f, node, len(usage), len(usage), f"{info.name}({', '.join(usage)})"):
         return NOTHING
     number = bits.number(f, node) if info.kind in bits.KINDS else None
@@ -67,7 +67,16 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
 
 
 def _read(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:
-    return f.plain_load(address, kind, node, info.name, info.order)
+    given = {}
+    if info.check is not None and info.given:
+        name = info.check.__code__.co_varnames[0]
+        value = expressions.typed(f, node.args[1])
+        condition_ = isinstance(value.type, ir.Bool | ir.Int | Literal)
+        given = {name: calls.Argument(calls.as_bool(f, value, node) if condition_ else value, node.args[1])}
+    f.step(info.name, info.order, address, node)
+    if info.check is not None and f.mode != OBSERVER:
+        calls.emit_call(f, info.check, given, node)
+    return f.load(address, kind, node)
 
 
 def _write(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:
@@ -296,11 +305,14 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")` or `hasattr(x, "name")` in a function of the vocabulary, a parameter that is a function, or `not` of them comes to; None for any
-    other condition."""
+    """What `feature("name")` or `hasattr(x, "name")` in a function of the vocabulary, what a constant argument of it says
+    (`flags.may_sleep`), a parameter that is a function, or `not` of them comes to; None for any other condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
         return None if inner is None else not inner
+    if f.vocabulary and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        known = f.constants.get(node.value.id)
+        return bool(getattr(known.object, node.attr, False)) if isinstance(known, Constant) else None
     if isinstance(node, ast.Name) and isinstance(f.constants.get(node.id), Constant):
         return True  # a parameter that is a function
     if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -377,6 +389,7 @@ INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "num_possible_cpus": percpu.count, "num_online_cpus": percpu.count, "for_each_possible_cpu": _only_in_loop,
     "for_each_online_cpu": _only_in_loop,
     "scoped_guard": _only_in_with, "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
+    "allocate": pools.allocate, "free": pools.free, "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG), **sleeping.INTRINSICS,
 }  # fmt: skip

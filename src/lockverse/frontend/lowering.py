@@ -93,6 +93,7 @@ class Lowering:
         self.excused = False  # inside data_race()
         self.vocabulary = compiler.is_vocabulary(function)
         self.caller: tuple[Lowering, ast.AST] | None = None
+        self.origin: int | None = None  # of all ops, in code that stands in no file
         self._reported: list[Key] = []
 
     # What went wrong
@@ -127,6 +128,8 @@ class Lowering:
 
     def at(self, node: ast.AST) -> int:
         """The origin of ops for `node`; inside the vocabulary, that of the user's call."""
+        if self.origin is not None:
+            return self.origin
         if self.vocabulary and self.caller is not None:
             return self.caller[0].at(self.caller[1])
         return self.compiler.table.origin(self.statement, node)

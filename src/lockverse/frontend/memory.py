@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import FunctionType
 
 from lockverse.ir import types as ir
-from lockverse.ir.program import Cell, Object
+from lockverse.ir.program import Cell, Object, Pool
 from lockverse.lang.null import Null
+from lockverse.lang.scene import PoolDeclaration
 from lockverse.lang.structs import Array, is_object
 
 from .types import TypeTable
@@ -28,6 +30,9 @@ class Memory:
         self.cells: list[Cell] = [Cell("NULL", ir.Bool(), 0)]
         self.objects: list[Object] = []
         self.locks: list[int] = []
+        self.heads: list[int] = []  # the rcu_heads
+        self.constants: set[int] = set()  # cells of pooled objects that stay what they are when the object is freed
+        self.permanent = 0
         self.problems: list[str] = []  # what cannot be laid out as the scene has it
         self._addresses: dict[int, int] = {}
         self._kept: list[object] = []  # an object's id() is its key: it must not be collected meanwhile
@@ -52,10 +57,37 @@ class Memory:
         """The address of an object, laid out if this is the first time."""
         if id(value) not in self._addresses:
             kind = self.types.object_type(value)
-            name = self._names.get(id(value), name) or f"{_type_word(kind)}#{len(self.objects)}"
+            name = self._names.get(id(value), name) or self._number(_type_word(kind))
             self.objects.append(Object(name, kind, len(self.cells)))
             self._lay_out(name, kind, value)
         return self._addresses[id(value)]
+
+    def _number(self, word: str) -> str:
+        """A name for an object that has none."""
+        number, taken = len(self.objects), {one.name for one in self.objects}
+        while f"{word}#{number}" in taken:
+            number += 1
+        return f"{word}#{number}"
+
+    def pool(self, declared: PoolDeclaration) -> Pool:
+        """Lay out a pool: the cells that say what is allocated, and its objects side by side."""
+        kind = self.types.object_type(declared.objects[0])
+        assert isinstance(kind, ir.StructRef)
+        if not self.permanent:
+            self.permanent = self._switch("all that is in no pool", 1)
+        names = [self._names.get(id(one), f"{declared.name}#{number}") for number, one in enumerate(declared.objects)]
+        allocated = len(self.cells)
+        for number, name in enumerate(names):
+            self._switch(f"{name} is allocated", int(number < declared.taken))
+        first = len(self.cells)
+        for name, one in zip(names, declared.objects, strict=True):
+            self.objects.append(Object(name, kind, len(self.cells)))
+            self._lay_out(name, kind, one)
+        return Pool(declared.name, kind, first, self.types.size(kind), len(names), allocated)
+
+    def _switch(self, name: str, initial: int) -> int:
+        self.cells.append(Cell(name, ir.Bool(), initial))
+        return len(self.cells) - 1
 
     def _lay_out(self, name: str, kind: ir.Type, value: object) -> None:
         if isinstance(kind, ir.StructRef):
@@ -75,6 +107,9 @@ class Memory:
     def _lay_out_struct(self, name: str, struct: ir.Struct, value: object) -> None:
         if struct.kind == "lock":
             self.locks.append(len(self.cells))
+        elif struct.kind == "rcu_head":
+            self.heads.append(len(self.cells))
+            self.constants.add(len(self.cells))
         self._enter(value)
         for field in struct.fields:
             # An atomic's only field is the vocabulary's own: readers know the atomic itself.
@@ -101,6 +136,10 @@ class Memory:
                 first = self._scalar(self._values[done], cell)
                 self.cells[done] = Cell(cell.name, cell.type, first)
             done += 1
+
+    def set(self, address: int, value: int) -> None:
+        """Give a cell its first value."""
+        self.cells[address] = replace(self.cells[address], initial=value)
 
     def _scalar(self, value: object, cell: Cell) -> int:
         if is_object(value):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -24,9 +24,11 @@ from lockverse.lang.scene import PropertyDeclaration, Scene
 from lockverse.lang.structs import is_object
 from lockverse.lang.task import HARDIRQ, SOFTIRQ, task_struct
 
+from .callbacks import context
 from .calls import parameter_types
 from .compiler import Compiler
 from .handlers import asked_for, handler, when_quiet
+from .leaks import leak_property
 from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
 from .report import Reporter, place_of
@@ -60,17 +62,18 @@ def compile_scheme(file: SchemeFile, name: str, arguments: Mapping[str, object])
     scene = guarded(lambda: lang_scene.build(scheme, arguments), file.shown, file.path)
     if not scene.cpus:
         raise Rejected((_no_cpu(scheme, file),))
-    sources, features, functions = Sources(file.path, file.shown), _features(scene), Functions()
+    sources, features, functions, contexts = Sources(file.path, file.shown), _features(scene), Functions(), 0
     try:
         patches = _patches(scene, sources)
         while True:
-            compiler = Compiler(Reporter(), sources, features, patches)
+            compiler = Compiler(Reporter(), sources, features, patches, contexts)
             compiler.types.functions = functions
             program = _Assembly(compiler, scheme, scene, file).program(name)
             compiler.reporter.raise_if_any()
-            if not functions.grow() and compiler.wanted <= features:
+            needed = len(compiler.memory.heads) if compiler.callbacks.known else 0
+            if not functions.grow() and compiler.wanted <= features and needed == contexts:
                 return program
-            features |= compiler.wanted
+            features, contexts = features | compiler.wanted, needed
     except RecursionError:
         raise Rejected((_too_deep(file),)) from None
     finally:
@@ -170,20 +173,28 @@ class _Assembly:
         memory = self.compiler.memory
         self.compiler.types.cpus = lang_scene.cpus_of(self.scene)
         tasks = [getattr(cpu, "task", None) or task_struct() for cpu in self.scene.cpus]
+        tasks += [task_struct() for _ in range(self.compiler.contexts)]
         for number, task in enumerate(tasks):
             task.pid = number
         self.compiler.tasks, self.compiler.task_count = memory.tasks(tasks), len(tasks)
         self._name_objects()
+        self.compiler.pools = {kind: memory.pool(one) for kind, one in self.scene.pools.items()}
+        for value in self.scene.names.values():
+            self._lay_out(value)
         threads = [self._thread(number) for number in range(len(self.scene.cpus))]
         properties = [self._property(one) for one in self.scene.properties]
         memory.finish()
+        contexts = self._contexts() if self.compiler.contexts else []
         for problem in memory.problems:
             self._bad(_place_of_scheme(self.scheme, self.file), problem, "in this scene")
         compiler = self.compiler
+        if compiler.pools:
+            properties.append(self._when_quiet(leak_property(compiler)))
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
-            tuple(one for one in threads if one is not None), tuple(one for one in properties if one is not None),
+            (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),
             tuple(compiler.table.statements), tuple(compiler.table.origins), compiler.tasks, tuple(memory.locks),
+            tuple(compiler.pools.values()), memory.permanent,
         )  # fmt: skip
 
     def _name_objects(self) -> None:
@@ -191,8 +202,6 @@ class _Assembly:
         self.scene.names = self._in_order(self.scene.names)
         memory.name_all(self.scene.names)
         memory.name_all({name: value for name, value in vars(self.file.module).items() if not name.startswith("_")})
-        for value in self.scene.names.values():
-            self._lay_out(value)
 
     def _in_order(self, names: dict[str, object]) -> dict[str, object]:
         """The scheme function's variables in the order the reader meets them: that is how memory is laid out."""
@@ -293,6 +302,19 @@ class _Assembly:
     def _bad(self, place: Place, headline: str, label: str, help: str = "", code: str = "K008") -> None:
         self.compiler.reporter.add(code, place, headline, label, help=help)
 
+    def _contexts(self) -> list[Thread]:
+        """What runs the callbacks of RCU: a thread for each rcu_head, on a CPU of its own."""
+        compiler, memory = self.compiler, self.compiler.memory
+        function = context(compiler)
+        memory.finish()  # what the callbacks name
+        found = []
+        for number, head in enumerate(memory.heads[: compiler.contexts]):
+            task = compiler.tasks + (len(self.scene.cpus) + number) * compiler.task_size
+            memory.set(head, task)
+            title = f"rcu {memory.cells[head].name.rsplit('.', 2)[0]}"
+            found.append(Thread(-1 - number, function, title, (head,), task, pending=compiler.callback_cell(number)))
+        return found
+
     # Properties
 
     def _property(self, one: PropertyDeclaration) -> Property | None:
@@ -311,11 +333,15 @@ class _Assembly:
         if instance.results != (ir.Bool(),) and not self.compiler.reporter.any:
             self._bad(place, "a property is true or false", f"this gives {instance.results[0] if instance.results else 'nothing'}", code="K301")
             return None
-        origin, name = self._origin(condition), instance.name
+        made = Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
+        return self._when_quiet(made) if one.kind == "at-rest" else made
+
+    def _when_quiet(self, one: Property) -> Property:
+        """A property that is looked at when all are at rest, and nothing has been asked for."""
         busy = asked_for(self.compiler, self.scene.cpus)
-        if one.kind == "at-rest" and busy and not self.compiler.reporter.any:
-            name = when_quiet(self.compiler, instance, busy, origin)
-        return Property(one.kind, one.message or self._text(condition), name, origin)
+        if not busy or self.compiler.reporter.any:
+            return one
+        return replace(one, function=when_quiet(self.compiler, one.function, busy, one.origin))
 
     def _text(self, condition: FunctionType) -> str:
         found = self.compiler.sources.find(condition)

@@ -17,7 +17,7 @@ from lockverse.ir.reason import Reason
 from lockverse.lang import guards
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, functions, intrinsics
+from . import calls, conditions, expressions, functions, intrinsics, lists
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -239,6 +239,10 @@ def _for(f: Lowering, node: ast.stmt) -> None:
     if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) in ("for_each_possible_cpu", "for_each_online_cpu"):
         _count(f, node, ops.Imm(0), ops.Imm(f.compiler.types.cpus), 1, lambda counter: Typed(counter, ir.S64))
         return
+    name = lists.loop_over(f, node.iter)
+    if name:
+        _for_list(f, node, lists.walk(f, node.iter, name))
+        return
     _for_each(f, node)
 
 
@@ -281,11 +285,31 @@ def _count(
     _loop_body(f, loop, f.build.position, node)
 
 
+def _for_list(f: Lowering, node: ast.For, walk: lists.Walk | None) -> None:
+    """Over the objects of a list."""
+    if walk is None:
+        return
+    assert isinstance(node.target, ast.Name)
+    head, inside, again, leave = (f.build.block() for _ in range(4))
+    walk.begin()
+    f.jump(head, node)
+    f.build.enter(head)
+    f.emit(ops.Branch(walk.more(), inside, leave, f.at(node), *_outcomes(f)))
+    f.build.enter(again)
+    walk.next()
+    f.jump(head, node)
+    f.build.enter(inside)
+    loop = Loop(leave, again, len(f.cleanups), [f.assigned])
+    f.assign(node.target.id, walk.item(), node, node.target)
+    _loop_body(f, loop, f.build.position, node)
+
+
 def _for_each(f: Lowering, node: ast.For) -> None:
     """Over the elements of an array: scalars are loaded, a step each; of objects the variable is a pointer."""
-    if isinstance(node.iter, ast.Call) and _intrinsic(f, node.iter) == "all_tasks":
-        array = ir.Array(f.compiler.task_pointer.target, f.compiler.task_count)
-        base: ops.Value = ops.Imm(f.compiler.tasks)
+    tasks = _tasks(f, node.iter)
+    if tasks is not None:
+        array = ir.Array(f.compiler.task_pointer.target, len(tasks))
+        base: ops.Value = ops.Imm(f.compiler.tasks + tasks.start * f.compiler.task_size)
     else:
         value = expressions.lower(f, node.iter)
         if isinstance(value, Typed) and isinstance(value.type, Unknown):
@@ -299,6 +323,13 @@ def _for_each(f: Lowering, node: ast.For) -> None:
         return expressions.from_place(f, expressions.element(f, base, array, counter, node.iter), array.element, node.iter)
 
     _count(f, node, ops.Imm(0), ops.Imm(array.length), 1, item)
+
+
+def _tasks(f: Lowering, node: ast.expr) -> range | None:
+    """The numbers of the tasks that `all_tasks()` or `callback_contexts()` names; None for anything else."""
+    named = _intrinsic(f, node) if isinstance(node, ast.Call) else ""
+    whole = range(f.compiler.task_count)
+    return {"all_tasks": whole, "callback_contexts": whole[len(whole) - f.compiler.contexts :]}.get(named)
 
 
 def _intrinsic(f: Lowering, node: ast.Call) -> str:

@@ -19,7 +19,7 @@ from .program import Program
 
 CONTEXTS: Final = ("task", "softirq", "hardirq", "nmi")  # each interrupts those before it
 ENTRIES: Final = ("interrupt", "softirq", "nmi")  # the kinds of the steps with which a handler begins
-GUARD: Final = "guard"  # the name of the registers that the conditions are worked out in
+GUARD: Final = "guard"  # the name of the registers in which it is worked out whether a step may be taken: what these load is no access
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,12 +144,23 @@ class Self:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """dst := the address of the cell that says whether the object is allocated to which the cell at `address` belongs;
+    `Program.permanent`, which is always 1, for what belongs to no pool."""
+
+    dst: Reg
+    address: Value
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """An atomic step begins here.
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
     address of the object it is about (the cell loaded, the lock taken), or None. `takes` is "exclusive" or "shared" if it waits
-    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest.
+    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest. `holds` are
+    the registers by which it then refers to objects of pools.
     """
 
     kind: str
@@ -158,6 +169,18 @@ class Step:
     at: int
     takes: str = ""
     rest: bool = False
+    holds: tuple[Reg, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """dst := whether a CPU that is at rest refers, by `Step.holds`, to one of the `size` cells from `base` on. In properties
+    that are looked at when all are at rest."""
+
+    dst: Reg
+    base: Value
+    size: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +288,6 @@ class Return:
     at: int
 
 
-Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Container | Element | Self
+Local: TypeAlias = Copy | Unary | Binary | Narrow | Field | Container | Element | Self | Lifetime
 Terminator: TypeAlias = Jump | Branch | Return
-Op: TypeAlias = Local | Step | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator
+Op: TypeAlias = Local | Step | Held | Rest | Load | Store | Await | Assume | Check | Choose | Call | Terminator

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .ops import Imm, Op, Reg, Value
-from .program import Block, Cell, Function, Object, Program, Property, Register, Thread
+from .program import Block, Cell, Function, Object, Pool, Program, Property, Register, Thread
 from .reason import Reason
 from .source import Origin, Span, Statement
 from .text import DECIDES, DECISIONS, FORMS, NUMBER, STRING, TARGET, TYPE, VALUE, VALUES
@@ -180,6 +180,7 @@ class _Parser:
             name, file, {s.name: s for s in get("struct", [])}, {f.name: f for f in get("function", [])},
             tuple(get("object", [])), tuple(get("cell", [])), tuple(get("thread", [])), tuple(get("property", [])),
             tuple(get("statement", [])), tuple(get("origin", [])), self._only("tasks"), self._only("locks"),
+            tuple(get("pool", [])), self._only("permanent") if get("pool") else 0,
         )  # fmt: skip
 
     def _only(self, kind: str) -> Any:
@@ -287,7 +288,9 @@ _READERS: dict[str, Callable[[_Parser, _Line], Any]] = {
     "object": _read(lambda s: Object(s.text(), s.type(), s.number_())),
     "tasks": _read(lambda s: s.number_()),
     "locks": _read(lambda s: s.listed(s.number_)),
-    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.word())),
+    "pool": _read(lambda s: Pool(s.text(), StructRef(s.word()), s.number_(), s.number_(), s.number_(), s.number_())),
+    "permanent": _read(lambda s: s.number_()),
+    "thread": _read(lambda s: Thread(s.number_(), s.text(), s.text(), s.listed(s.number_), s.number_(), s.word(), s.number_())),
     "property": _read(lambda s: Property(s.text(), s.text(), s.text(), s.number_())),
     "statement": _read(
         lambda s: Statement(

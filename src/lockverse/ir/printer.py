@@ -24,8 +24,10 @@ def print_program(program: Program) -> str:
     lines += [f"cell {_quote(c.name)} {print_type(c.type)} {c.initial}" for c in program.cells]
     lines += [f"object {_quote(o.name)} {print_type(o.type)} {o.address}" for o in program.objects]
     lines += [f"tasks {program.tasks}", f"locks {_numbers(program.locks)}"]
+    lines += [f"pool {_quote(p.name)} {p.type} {p.first} {p.size} {p.count} {p.allocated}" for p in program.pools]
+    lines += [f"permanent {program.permanent}"] * bool(program.pools)
     for t in program.threads:
-        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.context}")
+        lines.append(f"thread {t.cpu} {_quote(t.function)} {_quote(t.title)} {_numbers(t.arguments)} {t.task} {t.context} {t.pending}")
     for p in program.properties:
         lines.append(f"property {_quote(p.kind)} {_quote(p.message)} {_quote(p.function)} {p.origin}")
     lines += [_statement(statement) for statement in program.statements]
@@ -54,6 +56,7 @@ def print_code(code: Code) -> str:
     for pc, op in enumerate(code.ops):
         kept = "" if not isinstance(op, ops.Step) else "  ; keeps " + (", ".join(f"%{n}" for n in code.keep[pc]) or "nothing")
         at_rest = ", at rest here" if isinstance(op, ops.Step) and op.rest else ""
+        at_rest += f", refers to objects by {_results(op.holds)}" if isinstance(op, ops.Step) and op.holds else ""
         lines.append(f"{pc:5} {print_op(op)}{kept}{at_rest}")
     return "\n".join([*lines, ""])
 

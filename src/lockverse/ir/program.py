@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .ops import Op
 from .source import Origin, Statement
-from .types import Scalar, Struct, Type
+from .types import Scalar, Struct, StructRef, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,23 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """Room for `count` objects of one struct, side by side from `first` on, `size` cells each. `allocated` is the first of as
+    many cells which say, object by object, whether it is allocated. A free object is all zero, constants of its struct aside."""
+
+    name: str
+    type: StructRef
+    first: int
+    size: int
+    count: int
+    allocated: int
+
+    def objects(self) -> Mapping[int, int]:
+        """By the address of each object, the cell that says whether it is allocated."""
+        return {self.first + number * self.size: self.allocated + number for number in range(self.count)}
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A cell of memory: "memcg1.nr_mapped", its type, its value when the scene starts."""
 
@@ -70,7 +87,9 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """What runs on a CPU: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
-    address, and its context, one of contexts.CONTEXTS. A thread that is no task begins with a step of a kind in contexts.ENTRIES."""
+    address, and its context, one of contexts.CONTEXTS. A thread that is no task begins with a step of a kind in contexts.ENTRIES.
+    `cpu` is negative for a thread of the vocabulary's own, such as one that runs RCU's callbacks, each on a CPU of its own. `pending`, if
+    it is not 0, is a cell that says what is still to be done: the thread is at rest only while that is 0."""
 
     cpu: int
     function: str
@@ -78,11 +97,12 @@ class Thread:
     arguments: tuple[int, ...]
     task: int
     context: str = "task"
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """What must hold. `kind` is Reason.ALWAYS, AT_REST or SOMETIMES as a string; `function` takes nothing and gives a
+    """What must hold. `kind` is Reason.ALWAYS, AT_REST, LEAK or SOMETIMES as a string; `function` takes nothing and gives a
     bool. `origin` points at it in the scheme."""
 
     kind: str
@@ -97,6 +117,7 @@ class Program:
 
     `tasks` is the address of the array of task_structs, one a thread, in thread order.
     `locks` are the addresses of all locks: structs of kind "lock", wherever they are embedded.
+    `permanent`, where there are pools, is a cell that is always 1: it stands for the lifetime of all that is in none.
     """
 
     name: str
@@ -111,6 +132,15 @@ class Program:
     origins: tuple[Origin, ...]
     tasks: int
     locks: tuple[int, ...]
+    pools: tuple[Pool, ...] = ()
+    permanent: int = 0
+
+    def lifetimes(self) -> Mapping[int, int]:
+        """For each cell of a pool's object, the cell that says whether that is allocated."""
+        return {
+            address + offset: allocated
+            for pool in self.pools for address, allocated in pool.objects().items() for offset in range(pool.size)
+        }  # fmt: skip
 
     def readers(self) -> Mapping[int, int]:
         """By lock, the cell with a bit for each task that holds it shared: the one behind the owner's, where a lock has one."""

@@ -7,6 +7,7 @@ verdict (holds, broken, unknown), which is about a whole search and lives in `tr
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -39,7 +40,12 @@ class Reason(StrEnum):
     USE_AFTER_FREE = "use-after-free"
     DOUBLE_FREE = "double-free"
     LEAK = "leak"
+    HELD_LOCK_FREED = "held-lock-freed"
+    SUSPICIOUS_RCU_USAGE = "suspicious-rcu-usage"
     POOL_EXHAUSTED = "pool-exhausted"
     REFCOUNT_UNDERFLOW = "refcount-underflow"
     REFCOUNT_RESURRECTION = "refcount-resurrection"
     NEVER_EXERCISED = "never-exercised"
+
+
+LOOKED_AT_REST: Final = frozenset((Reason.AT_REST, Reason.LEAK))  # of properties: those that are looked at when all are at rest

@@ -114,6 +114,8 @@ class _Checker:
             raise self.fail(f"there is no origin {op.at}")
         if self.function.observer and isinstance(op, ops.Step | ops.Rest | ops.Store | ops.Await | ops.Assume | ops.Choose):
             raise self.fail(f"an observer has no {type(op).__name__}")
+        if isinstance(op, ops.Held) and not self.function.observer:
+            raise self.fail("only an observer asks what threads refer to")
         self._names(op)
         self._types(op)
         if isinstance(op, ops.Call):
@@ -130,6 +132,8 @@ class _Checker:
             raise self.fail(f"there is no order {op.order}")
         if isinstance(op, ops.Step) and op.rest:
             raise self.fail("a step is marked before the calls are inlined")
+        if isinstance(op, ops.Step) and op.holds:
+            raise self.fail("what a step's thread refers to is noted in linked code")
         if isinstance(op, ops.Container) and op.type.name not in self.program.structs:
             raise self.fail(f"there is no struct {op.type}")
         if isinstance(op, ops.Choose) and op.low > op.high:
@@ -272,3 +276,18 @@ def _scene(program: Program) -> None:
     for thing, address in [*((o.name, o.address) for o in program.objects), *(("a lock", lock) for lock in program.locks)]:
         if not 0 < address < len(program.cells):
             raise MalformedIR(f"{thing} is at {address}, outside memory")
+    _pools(program)
+
+
+def _pools(program: Program) -> None:
+    """Objects and the cells that say whether they are allocated lie in memory, each by itself."""
+    if program.pools and not (0 < program.permanent < len(program.cells) and program.cells[program.permanent].initial == 1):
+        raise MalformedIR("there are pools and no cell that is always 1")
+    taken = {program.permanent}
+    for pool in program.pools:
+        mine = [*range(pool.first, pool.first + pool.count * pool.size), *range(pool.allocated, pool.allocated + pool.count)]
+        if min(mine) <= 0 or max(mine) >= len(program.cells):
+            raise MalformedIR(f"pool {pool.name} is outside memory")
+        if len(set(mine)) < len(mine) or taken & set(mine):
+            raise MalformedIR(f"pool {pool.name} lies over another")
+        taken |= set(mine)

@@ -19,6 +19,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .places import caller_place
+from .rcu_readers import (
+    check_bh_reader,
+    check_protected,
+    check_rcu_reader,
+    check_rcu_reader_or,
+    check_sched_reader,
+    check_srcu_reader,
+)
 from .step import place_macro
 from .task import wait_until
 
@@ -28,6 +36,16 @@ def _reader(name: str, order: str) -> Callable[[Any], Any]:
         return place
 
     return _named(read, name, order, "read", f"Read the place in one step ({order}).")
+
+
+def _dereferencer(name: str, check: Any, *, given: bool = False) -> Any:
+    def read(place: Any, *more: Any) -> Any:
+        check(*more)
+        return place
+
+    read.__name__ = read.__qualname__ = name
+    read.__doc__ = "Read the place in one step, for following the pointer; broken where RCU does not protect it."
+    return place_macro(name, "once", "read", check=check, given=given)(read)
 
 
 def _writer(name: str, order: str) -> Callable[[Any, Any], None]:
@@ -89,8 +107,13 @@ WRITE_ONCE = _writer("WRITE_ONCE", "once")
 smp_load_acquire = _reader("smp_load_acquire", "acquire")
 smp_store_release = _writer("smp_store_release", "release")
 smp_store_mb = _writer("smp_store_mb", "full")
-rcu_dereference = _reader("rcu_dereference", "once")
-rcu_dereference_protected = _reader("rcu_dereference_protected", "once")
+rcu_dereference = _dereferencer("rcu_dereference", check_rcu_reader)
+rcu_dereference_bh = _dereferencer("rcu_dereference_bh", check_bh_reader)
+rcu_dereference_sched = _dereferencer("rcu_dereference_sched", check_sched_reader)
+rcu_dereference_raw = _reader("rcu_dereference_raw", "once")
+rcu_dereference_check = _dereferencer("rcu_dereference_check", check_rcu_reader_or, given=True)
+rcu_dereference_protected = _dereferencer("rcu_dereference_protected", check_protected, given=True)
+srcu_dereference = _dereferencer("srcu_dereference", check_srcu_reader, given=True)
 rcu_access_pointer = _reader("rcu_access_pointer", "once")
 rcu_assign_pointer = _writer("rcu_assign_pointer", "release")
 RCU_INIT_POINTER = _writer("RCU_INIT_POINTER", "once")

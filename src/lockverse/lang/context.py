@@ -9,10 +9,13 @@ pays for none of it. Leaves out what runs on a CPU and when (handlers.py, and th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .environment import require
 from .features import feature, needs_feature
-from .step import rides_along, step
-from .task import HARDIRQ, NMI, SOFTIRQ, TASK_RUNNING, current_task
+from .step import intrinsic, rides_along, step
+from .task import HARDIRQ, NMI, SOFTIRQ, TASK_RUNNING, all_tasks, current_task, task_struct
+from .types import ptr
 
 # Parts of steps: a lock that keeps its holder from sleeping calls these inside its own.
 
@@ -30,6 +33,25 @@ def exit_atomic() -> None:
         task = current_task()
         require(task.preempt_count > 0, "preempt-imbalance", "preemption is enabled more often than it was disabled")
         task.preempt_count -= 1
+        leave_reader()
+
+
+def is_reader(task: ptr[task_struct]) -> bool:  # type: ignore[valid-type]
+    """Whether a task keeps grace periods waiting. RCU's flavours are one since Linux 4.20: besides read sections these are all
+    places where the task cannot be preempted, run softirqs or be interrupted, and handlers (Documentation/RCU/Design/Requirements).
+    Inside a step."""
+    disabled = task.preempt_count > 0 or task.softirq_count > 0 or task.irqs_disabled
+    return task.rcu_read_lock_nesting > 0 or disabled or task.in_handler
+
+
+def leave_reader() -> None:
+    """If the task is in no reader any more, the grace periods that wait for it go on. Inside a step."""
+    if feature("rcu"):
+        task = current_task()
+        if not is_reader(task):
+            for other in all_tasks():
+                other.rcu_blockers &= ~(1 << task.pid)
+            run_callbacks()
 
 
 def before_spinning() -> None:
@@ -58,6 +80,7 @@ def exit_bh() -> None:
         require(task.softirq_count > 0, "preempt-imbalance", "softirqs are enabled more often than they were disabled")
         require(not task.irqs_disabled, "irq-imbalance", "softirqs are enabled with interrupts disabled: they would run")
         task.softirq_count -= 1
+        leave_reader()
 
 
 def disable_irqs() -> bool:
@@ -77,6 +100,7 @@ def restore_irqs(flags: bool) -> None:
         task = current_task()
         require(task.irqs_disabled, "irq-imbalance", "the flags of interrupts are restored while interrupts are enabled")
         task.irqs_disabled = flags
+        leave_reader()
 
 
 @rides_along
@@ -96,6 +120,26 @@ def check_may_schedule() -> None:
     require(task.softirq_count == 0, "sleeping-while-atomic", "may sleep, with softirqs disabled")
     require(not task.irqs_disabled, "sleeping-while-atomic", "may sleep, with interrupts disabled")
     require(task.rcu_read_lock_nesting == 0, "sleeping-while-atomic", "may sleep inside an RCU read section")
+
+
+# Under plain Python, what waits for readers
+
+
+class _Waiting:
+    callbacks: list[Callable[[], None]] = []
+
+
+def after_readers(callback: Callable[[], None]) -> None:
+    """Call it as soon as no task is a reader (plain Python only)."""
+    _Waiting.callbacks.append(callback)
+    run_callbacks()
+
+
+@intrinsic
+def run_callbacks() -> None:
+    """Call what waits for readers, if there are none. In a search the contexts of rcu_callbacks.py do that."""
+    while _Waiting.callbacks and not any(is_reader(task) for task in all_tasks()):
+        _Waiting.callbacks.pop(0)()
 
 
 # Steps
@@ -138,6 +182,7 @@ def local_irq_disable() -> None:
 def local_irq_enable() -> None:
     """Interrupts come again, however they were disabled."""
     current_task().irqs_disabled = False
+    leave_reader()
 
 
 @step("plain")

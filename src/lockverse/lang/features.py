@@ -6,6 +6,8 @@ scheme is then compiled again with it. The features are
 - `preempt_count`: tasks count what keeps them from sleeping. Asked for by all that can sleep.
 - `shared_cpus`: tasks share a CPU; `interrupts`: there are softirq or hardirq handlers. Asked for by the scene.
 - `rcu`: grace periods are waited for, so whatever keeps a CPU from a quiescent state counts as a reader.
+- `call_rcu`: callbacks are queued, and each rcu_head has a context that runs its own.
+- `rcu_barrier`: somebody waits for callbacks.
 
 Leaves out the compiler's part: frontend/statements.py.
 """

@@ -10,7 +10,7 @@ begins, and does not run beside itself), kernel/time/timer.c, of Linux 6.1. Leav
 
 from __future__ import annotations
 
-from .context import check_may_sleep
+from .context import check_may_sleep, leave_reader
 from .environment import require
 from .step import step
 from .structs import struct
@@ -66,6 +66,7 @@ def nmi_enter() -> None:
 def handler_exit() -> None:
     """A handler ends, within its last step."""
     current_task().in_handler = False
+    leave_reader()
 
 
 @step("plain", name="interrupt")
@@ -79,6 +80,7 @@ def ipi_exit(csd: ptr[call_single_data_t]) -> None:  # type: ignore[valid-type]
     """It has run: who waits for the csd goes on."""
     csd.pending = False
     current_task().in_handler = False
+    leave_reader()
 
 
 @step("plain", name="softirq")
@@ -94,6 +96,7 @@ def timer_exit(timer: ptr[timer_list]) -> None:  # type: ignore[valid-type]
     """The function of a timer has run."""
     timer.running = False
     current_task().in_handler = False
+    leave_reader()
 
 
 @step("full", name="process_one_work")

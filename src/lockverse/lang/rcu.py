@@ -1,13 +1,17 @@
-"""RCU: read sections, and synchronize_rcu, which waits for the sections that were open when it began.
+"""RCU: read sections, and synchronize_rcu, which waits for the readers that were there when it began.
 
-A reader's section is its nesting count; a grace period notes whose sections are open and each outermost unlock crosses
-itself off. That is the guarantee of Documentation/RCU/Design/Requirements (Linux 6.1) and no more: sections that begin
-later are not waited for. Leaves out call_rcu, kfree_rcu, SRCU and quiescent states by preemption.
+A grace period notes who is a reader (context.is_reader), and who is none any more crosses itself off. That is the guarantee of
+Documentation/RCU/Design/Requirements (Linux 6.12) and no more: readers that begin later are not waited for, and a
+CPU is a reader where the kernel promises so, not wherever some configuration happens not to switch.
+
+Leaves out callbacks, which are in rcu_callbacks.py, and polled grace periods (get_state_synchronize_rcu).
 """
 
 from __future__ import annotations
 
+from .context import check_may_sleep, enter_atomic, exit_atomic, is_reader, leave_reader
 from .environment import require
+from .features import needs_feature
 from .step import step
 from .task import all_tasks, current_task, wait_until
 
@@ -25,29 +29,60 @@ def rcu_read_unlock() -> None:
     task = current_task()
     require(task.rcu_read_lock_nesting > 0, "rcu-imbalance", "rcu_read_unlock() outside a read section")
     task.rcu_read_lock_nesting -= 1
-    if task.rcu_read_lock_nesting == 0:
-        for other in all_tasks():
-            other.rcu_blockers &= ~(1 << task.pid)
+    leave_reader()
+
+
+@step("acquire")
+def rcu_read_lock_sched() -> None:
+    """As preempt_disable(): a read section that rcu_dereference_sched() may stand in."""
+    needs_feature("preempt_count")
+    enter_atomic()
+
+
+@step("release")
+def rcu_read_unlock_sched() -> None:
+    """The end of what rcu_read_lock_sched() began."""
+    exit_atomic()
 
 
 def synchronize_rcu() -> None:
-    """Wait until every read section that is open now has ended. Two steps: the grace period begins, and ends."""
+    """Wait until every reader that is there now has gone. Two steps: the grace period begins, and ends."""
+    synchronize_rcu_begin()
+    synchronize_rcu_end()
+
+
+def synchronize_rcu_expedited() -> None:
+    """As synchronize_rcu(): how long it takes is not modelled."""
+    synchronize_rcu_begin()
+    synchronize_rcu_end()
+
+
+def synchronize_net() -> None:
+    """As synchronize_rcu()."""
     synchronize_rcu_begin()
     synchronize_rcu_end()
 
 
 @step("full")
 def synchronize_rcu_begin() -> None:
-    """Note which tasks are in a read section."""
+    """Note which tasks are readers."""
+    needs_feature("rcu")
     task = current_task()
-    require(task.rcu_read_lock_nesting == 0, "rcu-self-wait", "synchronize_rcu() inside a read section waits for itself")
+    require(not is_reader(task), "rcu-self-wait", "synchronize_rcu() inside a reader waits for itself")
+    check_may_sleep()
     for other in all_tasks():
-        if other.rcu_read_lock_nesting > 0:
+        if is_reader(other):
             task.rcu_blockers |= 1 << other.pid
 
 
 @step("full")
 def synchronize_rcu_end() -> None:
-    """Wait until they all have left it."""
+    """Wait until they all have gone."""
     task = current_task()
     wait_until(task.rcu_blockers == 0)
+
+
+__all__ = [
+    "rcu_read_lock", "rcu_read_lock_sched", "rcu_read_unlock", "rcu_read_unlock_sched", "synchronize_net", "synchronize_rcu",
+    "synchronize_rcu_expedited",
+]  # fmt: skip

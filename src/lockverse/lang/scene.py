@@ -18,11 +18,11 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from . import handlers
-from .errors import NotInScheme, WrongType
+from .errors import CheckFailed, NotInScheme, WrongType
 from .patch import flattened
-from .structs import Array, declaration, is_object
+from .structs import Array, declaration, is_object, zeroed
 from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, task_struct
-from .types import is_scalar
+from .types import is_scalar, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +64,17 @@ class PropertyDeclaration:
     site: Site
 
 
+@dataclass(slots=True, eq=False)
+class PoolDeclaration:
+    """One call of pool(): the struct, the objects there is room for, what they are called, and how many the scene itself has
+    taken."""
+
+    kind: type
+    objects: tuple[object, ...]
+    name: str
+    taken: int = 0
+
+
 @dataclass(slots=True)
 class Scene:
     """What a scheme function declared, and its own variables by name as it returned. `restore` gives the module's
@@ -72,6 +83,7 @@ class Scene:
     cpus: list[CpuDeclaration] = field(default_factory=list)
     patches: list[FunctionType] = field(default_factory=list)
     properties: list[PropertyDeclaration] = field(default_factory=list)
+    pools: dict[type, PoolDeclaration] = field(default_factory=dict)
     names: dict[str, object] = field(default_factory=dict)
     restore: Callable[[], None] = lambda: None
 
@@ -184,6 +196,38 @@ def at_rest(condition: Callable[[], object], message: str | None = None) -> None
 def sometimes(condition: Callable[[], object], message: str | None = None) -> None:
     """`condition` holds in at least one state that can be reached: guards against passing for want of anything."""
     _scene("sometimes").properties.append(PropertyDeclaration("sometimes", condition, message, _site()))
+
+
+def pool(kind: type, count: int, name: str = "") -> None:
+    """At most `count` objects of the struct are allocated at once; kmalloc() gives one. `name` is what they are called."""
+    pools = _scene("pool").pools
+    declared = declaration(kind)
+    if declared is None or declared.opaque:
+        raise WrongType(f"pool() takes a struct of the scheme's own, such as pool(node, 3), not {type_name(kind)}")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise WrongType(f"pool({type_name(kind)}, ...) takes how many objects there are at most, not {count!r}")
+    if kind in pools:
+        raise WrongType(f"there is a pool of {type_name(kind)} already: give that one all the objects")
+    pools[kind] = PoolDeclaration(kind, tuple(zeroed(kind) for _ in range(count)), name or type_name(kind))
+
+
+def from_pool(kind: Any) -> object | None:
+    """While a scene is built, the next object of its pool of that struct; else None, since kmalloc() then runs as plain Python."""
+    if _Building.scene is None:
+        return None
+    found = _Building.scene.pools.get(kind)
+    if found is None:
+        raise WrongType(f"there is no pool of {type_name(kind)}: declare pool({type_name(kind)}, N) before the first kmalloc()")
+    if found.taken == len(found.objects):
+        raise CheckFailed("pool-exhausted", exhausted(found.name, found.kind, found.taken))
+    found.taken += 1
+    return found.objects[found.taken - 1]
+
+
+def exhausted(name: str, kind: type, count: int) -> str:
+    """What is said of a pool that is too small."""
+    what = "object is" if count == 1 else "objects are"
+    return f"pool {name} is exhausted: {count} {what} allocated; make it larger: pool({type_name(kind)}, {count + 1})"
 
 
 def _site(depth: int = 2) -> Site:

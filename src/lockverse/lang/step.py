@@ -28,12 +28,15 @@ class StepInfo:
 class PlaceInfo:
     """A macro on a place: its name, its order, and `kind`, which says what it does there: read, write, xchg, cmpxchg,
     try_cmpxchg, cond_load, cond_read, or one of those of lang/bits.py or lang/percpu_data.py. `per_cpu`: the place is in per-cpu data,
-    that of the CPU which runs it."""
+    that of the CPU which runs it. `check` is a part of the step that looks whether it may be used here; with `given`, it takes the
+    macro's second argument."""
 
     name: str
     order: str
     kind: str
     per_cpu: bool = False
+    check: Any = None
+    given: bool = False
 
 
 def step(order: str, *, name: str = "", takes: str = "") -> Callable[[F], F]:
@@ -64,11 +67,11 @@ def rides_along(function: F) -> F:
     return function
 
 
-def place_macro(name: str, order: str, kind: str, *, per_cpu: bool = False) -> Callable[[F], F]:
+def place_macro(name: str, order: str, kind: str, *, per_cpu: bool = False, check: Any = None, given: bool = False) -> Callable[[F], F]:
     """Mark a function as a macro one of whose arguments is a place."""
 
     def decorate(function: F) -> F:
-        setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind, per_cpu))  # noqa: B010
+        setattr(function, "__lockverse_place__", PlaceInfo(name, order, kind, per_cpu, check, given))  # noqa: B010
         return function
 
     return decorate

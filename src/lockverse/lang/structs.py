@@ -14,9 +14,10 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar, overload
 
-from .errors import NoSuchField, NullDereference, OutOfBounds, WrongType
+from .errors import CheckFailed, NoSuchField, NullDereference, OutOfBounds, WrongType
 from .null import NULL
 from .step import intrinsic
 from .types import ArrayType, IntegerType, PerCpuType, PointerType, convert, is_scalar, type_name, zero
@@ -170,6 +171,65 @@ def initial(kind: object, value: object, what: str) -> object:
     if isinstance(value, int) and len(declaration(kind).fields) == 1:  # type: ignore[union-attr]
         return kind(value)  # type: ignore[operator]
     raise WrongType(f"{what} is a {type_name(kind)}: {value!r} cannot be stored in it")
+
+
+# Lifetimes under plain Python
+
+
+def zeroed(cls: type) -> Any:
+    """An object of a struct with all scalars zero, whatever its fields start as otherwise."""
+    made = cls()
+    _zero(made)
+    return made
+
+
+def _zero(one: object) -> None:
+    if isinstance(one, Array):
+        for index in range(len(one)) if is_scalar(one.type.element) else ():
+            one[index] = zero(one.type.element)
+    else:
+        for name, kind in declaration(type(one)).fields.items():  # type: ignore[union-attr]
+            if is_scalar(kind):
+                setattr(one, name, zero(kind))
+    for part in _embedded(one):
+        _zero(part)
+
+
+def _embedded(one: object) -> list[object]:
+    """The objects embedded in another."""
+    if isinstance(one, Array):
+        return [] if is_scalar(one.type.element) else list(one)
+    fields = declaration(type(one)).fields  # type: ignore[union-attr]
+    return [getattr(one, name) for name, kind in fields.items() if not is_scalar(kind)]
+
+
+def make_free(one: Any) -> None:
+    """From here on every access to the object, and to the structs embedded in it, is a use after free."""
+    for part in _embedded(one):
+        make_free(part)
+    if not isinstance(one, Array):
+        object.__setattr__(one, "__class__", _freed(type(one)))  # type: ignore[arg-type]
+
+
+def is_free(one: object) -> bool:
+    """Whether an object was freed."""
+    return "__lockverse_free__" in type(one).__dict__
+
+
+@cache
+def _freed(cls: type) -> type:
+    """The class of the objects of a struct that are free."""
+
+    def get(self: object, name: str) -> object:
+        if name.startswith("__"):
+            return object.__getattribute__(self, name)
+        raise CheckFailed("use-after-free", f"use after free: field `{name}` of a {cls.__name__} is read, and that is free")
+
+    def put(self: object, name: str, value: object) -> None:
+        raise CheckFailed("use-after-free", f"use after free: field `{name}` of a {cls.__name__} is written, and that is free")
+
+    body = {"__slots__": (), "__lockverse_struct__": declaration(cls), "__lockverse_free__": True}
+    return type(cls.__name__, (cls,), {**body, "__getattribute__": get, "__setattr__": put, "__repr__": lambda _: f"{cls.__name__}(free)"})
 
 
 class Array:

@@ -9,7 +9,7 @@ Leaves out speed, and any order of accesses but the program's own: memory is seq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -82,6 +82,7 @@ class Interpreter:
         offsets = [(linked.program.task_offset(rule.field), rule) for rule in EXIT_RULES]
         self._exit_rules = [(offset, rule) for offset, rule in offsets if offset is not None]
         self._readers = linked.program.readers()
+        self._lifetimes, self._permanent = linked.program.lifetimes(), linked.program.permanent
 
     @cached_property
     def _objects(self) -> Mapping[StructRef | Array, frozenset[int]]:
@@ -133,13 +134,13 @@ class Interpreter:
         pc = state[1][thread][0]
         if pc == FINISHED:
             return True
-        step = self.linked.codes[thread].ops[pc]
-        return isinstance(step, ops.Step) and step.rest
+        step, pending = self.linked.codes[thread].ops[pc], self.linked.program.threads[thread].pending
+        return isinstance(step, ops.Step) and step.rest and not (pending and state[0][pending])
 
     def evaluate(self, state: MachineState, condition: int, watch: Watch | None = None) -> bool | Faulted:
         """Whether the property of that index holds."""
         code = self.linked.conditions[condition]
-        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]))
+        run = Run(code, -1, 0, [0] * len(code.registers), list(state[0]), before=state)
         outcome = self._go(run, watch)
         if outcome is None:
             return bool(run.seen)
@@ -329,6 +330,21 @@ class Interpreter:
     def _self(self, run: Run, op: ops.Self) -> None:
         run.registers[op.dst.number] = self.linked.program.threads[run.thread].task
 
+    def _lifetime(self, run: Run, op: ops.Lifetime) -> None:
+        run.registers[op.dst.number] = self._lifetimes.get(run.value(op.address), self._permanent)
+
+    def _held(self, run: Run, op: ops.Held) -> None:
+        base = run.value(op.base)
+        assert run.before is not None
+        held = (value for thread, standing in enumerate(run.before[1]) for value in self._references(thread, standing))
+        run.registers[op.dst.number] = int(any(base <= value < base + op.size for value in held))
+
+    def _references(self, thread: int, standing: ThreadState) -> Iterator[int]:
+        pc, registers = standing
+        step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
+        if isinstance(step, ops.Step) and self.linked.program.threads[thread].cpu >= 0:
+            yield from (registers[register.number] for register in step.holds)
+
     def _step(self, run: Run, op: ops.Step) -> None:
         """The step has begun."""
         if self.traps.races and run.before is not None and (race := self._race(run.before, run.thread)) is not None:
@@ -354,7 +370,19 @@ class Interpreter:
 
     def _check(self, run: Run, op: ops.Check) -> None:
         if not run.value(op.condition):
+            if op.reason is Reason.USE_AFTER_FREE:
+                raise self._used_after_free(run, op)
             raise _stop(op, op.reason, op.message, _REMARKS.get(op.reason, str(op.reason).upper().replace("-", " ")))
+
+    def _used_after_free(self, run: Run, op: ops.Check) -> _Stop:
+        """The access that comes next says which cell it is."""
+        access = next(one for one in run.code.ops[run.pc :] if isinstance(one, ops.Load | ops.Store))
+        address = run.value(access.address)
+        holder = self.names.pooled(address)
+        cell = self.names.cell(address)
+        name = cell.rpartition(".")[0] if self.names.is_hidden(address) else cell
+        done = "read" if isinstance(access, ops.Load) else "written"
+        return _stop(op, op.reason, f"use after free: {name} is {done}, and {holder} is free", f"USE AFTER FREE {name}")
 
     def _choose(self, run: Run, op: ops.Choose) -> None:
         run.choices = op.high - op.low + 1
@@ -413,7 +441,7 @@ _REMARKS: Final = {Reason.ASSERTION: "ASSERTION FAILS"}
 _EXECUTE: Final[dict[type, Callable[..., None]]] = {
     ops.Copy: Interpreter._copy, ops.Unary: Interpreter._unary, ops.Binary: Interpreter._binary,
     ops.Narrow: Interpreter._narrow, ops.Field: Interpreter._field, ops.Container: Interpreter._container, ops.Element: Interpreter._element,
-    ops.Self: Interpreter._self, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
+    ops.Self: Interpreter._self, ops.Lifetime: Interpreter._lifetime, ops.Held: Interpreter._held, ops.Step: Interpreter._step, ops.Load: Interpreter._load, ops.Store: Interpreter._store,
     ops.Await: Interpreter._await, ops.Assume: Interpreter._assume, ops.Check: Interpreter._check,
     ops.Choose: Interpreter._choose, ops.Jump: Interpreter._jump, ops.Branch: Interpreter._branch,
     ops.Return: Interpreter._return,

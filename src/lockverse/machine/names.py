@@ -8,7 +8,7 @@ from __future__ import annotations
 from lockverse.ir.program import Program
 from lockverse.ir.types import Array, Bool, Enum, Int, Ptr, Scalar, StructRef, Type
 
-INSIDES = ("lock", "request", "seqcount", "wait_queue")  # kinds of structs whose fields are the vocabulary's own
+INSIDES = ("lock", "rcu_head", "request", "seqcount", "srcu", "wait_queue")  # kinds of structs whose fields are the vocabulary's own
 
 
 class Names:
@@ -21,7 +21,9 @@ class Names:
         for one in program.objects:
             self._enter(one.name, one.type, one.address)
         self.locks = {address: program.cells[address].name.rpartition(".")[0] for address in program.locks}
-        self._hidden = self._hidden_cells()
+        self._lifetimes = program.lifetimes()
+        self.switches = frozenset((*self._lifetimes.values(), program.permanent) if program.pools else ())
+        self._hidden = self._hidden_cells() | self.switches
 
     def _enter(self, name: str, kind: Type, address: int) -> None:
         self._objects.setdefault((address, kind), name)
@@ -39,7 +41,7 @@ class Names:
         return kind.length * self._size(kind.element) if isinstance(kind, Array) else 1
 
     def _hidden_cells(self) -> frozenset[int]:
-        """The cells of locks, wait queues, seqcounts, tasks, and what handlers are asked for with: the vocabulary's own."""
+        """The cells of locks, wait queues, seqcounts, tasks, what handlers are asked for with, what RCU keeps: the vocabulary's own."""
         found: set[int] = set()
         for one in self._program.objects:
             if isinstance(one.type, StructRef) and self._program.structs[one.type.name].kind == "task":
@@ -53,8 +55,17 @@ class Names:
         """The name of a cell."""
         return self._program.cells[address].name
 
+    def pooled(self, address: int) -> str:
+        """The name of the pool's object that a cell belongs to."""
+        return self.pooled_by(self._lifetimes[address])
+
+    def pooled_by(self, switch: int) -> str:
+        """The name of the pool's object of which a cell says whether it is allocated."""
+        return self._first[next(cell for cell, allocated in self._lifetimes.items() if allocated == switch)]
+
     def is_hidden(self, address: int) -> bool:
-        """Whether a cell is inside a lock or a task: readers know those by what the primitives do."""
+        """Whether a cell is inside a lock or a task, or says whether something is allocated: readers know those by what the
+        primitives do."""
         return address in self._hidden
 
     def object(self, address: int, kind: StructRef | Array | None = None) -> str:

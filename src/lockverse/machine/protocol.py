@@ -92,7 +92,8 @@ class Machine(Protocol):
         ...
 
     def at_rest(self, state: State, thread: int) -> bool:
-        """Whether `thread` may stay where it is for ever: it has finished, or stands before a step marked `rest`."""
+        """Whether `thread` may stay where it is for ever: it has finished, or stands before a step marked `rest` and has nothing
+        pending (Thread.pending)."""
         ...
 
     def evaluate(self, state: State, condition: int) -> bool | Faulted:

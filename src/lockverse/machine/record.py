@@ -25,7 +25,7 @@ from .interpreter import Interpreter, MachineState, Run
 from .names import Names
 
 _TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
-_RCU_WAIT = "synchronize_rcu"
+_RCU_WAITS = ("synchronize_rcu", "rcu_do_batch")
 _BITS = {  # the steps that wait for a bit to be cleared, and what a reader calls that
     **dict.fromkeys(("folio_lock", "folio_wait_locked", "lock_page", "wait_on_page_locked"), "PG_locked of {}"),
     **dict.fromkeys(("read_seqcount_begin", "read_seqbegin"), "the writer of {}"),
@@ -189,8 +189,9 @@ class _Recorder:
             if isinstance(op, ops.Load):
                 self.touched.add(run.value(op.address))
 
-        for condition in range(len(self.linked.conditions)):
-            self.machine.evaluate(initial, condition, watch)
+        for condition, one in enumerate(self.linked.program.properties):
+            if one.kind != Reason.LEAK:  # which looks at all pointers there are
+                self.machine.evaluate(initial, condition, watch)
 
     def _stand(self, state: MachineState, thread: int, notes: _Notes) -> None:
         if not self.machine.finished(state, thread):
@@ -266,7 +267,27 @@ class _Recorder:
             raise DoesNotFit(len(self.events), "nothing fails at its end")
         return self._property(state, ending, ending.condition)
 
+    def _leak(self, state: MachineState, condition: int) -> Trace:
+        """The object looked at last is the one that is leaked."""
+        looked: list[int] = []
+
+        def watch(op: Op, run: Run) -> None:
+            if isinstance(op, ops.Load) and run.value(op.address) in self.names.switches:
+                looked.append(run.value(op.address))
+
+        fits = not self.machine.evaluate(state, condition, watch) and self._at_rest(state)
+        name = self.names.pooled_by(looked[-1]) if looked else ""
+        thread = self.events[-1].thread if self.events else None
+        message = f"leak: {name} is allocated, and nothing points to it"
+        failure = Failure(Reason.LEAK, message, f"LEAKED {name}", thread, (), condition=condition)
+        return self._ended(Ending(Reason.LEAK), failure, fits=fits)
+
+    def _at_rest(self, state: MachineState) -> bool:
+        return all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
+
     def _property(self, state: MachineState, ending: Ending, condition: int) -> Trace:
+        if ending.reason is Reason.LEAK:
+            return self._leak(state, condition)
         reads: list[tuple[int, Scalar]] = []
 
         def watch(op: Op, run: Run) -> None:
@@ -278,8 +299,7 @@ class _Recorder:
         if self.initial is not None:
             self.machine.evaluate(self.initial, condition, watch)
         message = self.linked.program.properties[condition].message
-        at_rest = all(self.machine.at_rest(state, thread) for thread in range(self.machine.threads))
-        fits = not found and (ending.reason is not Reason.AT_REST or at_rest)
+        fits = not found and (ending.reason is not Reason.AT_REST or self._at_rest(state))
         thread = self.events[-1].thread if self.events else None
         shown = tuple(self.names.cell(address) for address, _ in reads)
         if isinstance(found, protocol.Faulted):
@@ -336,8 +356,11 @@ class _Recorder:
         holder = None
         if target in self.names.locks:
             holder = self._holder(state, target, thread)
-        elif step.kind.startswith(_RCU_WAIT):
+        elif step.kind.startswith(_RCU_WAITS):
             name, holder = "the RCU readers", self._reader(state, thread)
+        elif step.kind.startswith("synchronize_srcu"):
+            first = None if target is None else self._cell_named(f"{name}.blockers[{thread}]", target)
+            name, holder = f"the readers of {name}", None if first is None else _lowest(state[0][first])
         elif step.kind in _BITS:
             name, holder = _BITS[step.kind].format(name), self._setter(state, thread)
         if (other := self._keeper(state, thread)) is not None:
@@ -384,10 +407,12 @@ class _Recorder:
     def _reader(self, state: MachineState, thread: int) -> int | None:
         """The first of the readers a grace period waits for."""
         task = self.linked.program.threads[thread].task
-        cells = range(task, len(self.linked.program.cells))
-        found = next((c for c in cells if self.names.cell(c).endswith(".rcu_blockers")), None)
-        mask = 0 if found is None else state[0][found]
-        return _lowest(mask)
+        found = self._cell_named(".rcu_blockers", task)
+        return None if found is None else _lowest(state[0][found])
+
+    def _cell_named(self, end: str, start: int) -> int | None:
+        """The first cell from `start` on whose name ends so."""
+        return next((c for c in range(start, len(self.linked.program.cells)) if self.names.cell(c).endswith(end)), None)
 
     def _spinning(self, state: MachineState, ending: Ending) -> tuple[Failure, bool]:
         first = len(self.events)

@@ -28,7 +28,7 @@ GROWTH: Final = 8  # times the ops of the original
 SMALL: Final = 6_000  # ops a copy may have in any case
 
 Store = tuple[int, ...]  # the values of the registers that are known, by their number among these
-_DYNAMIC: Final = (ops.Load, ops.Choose, ops.Self, ops.Container)
+_DYNAMIC: Final = (ops.Load, ops.Choose, ops.Self, ops.Lifetime, ops.Container)
 
 
 def specialise(linked: Linked, unknown: Mapping[int, frozenset[int]]) -> Linked:

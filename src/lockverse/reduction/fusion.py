@@ -15,7 +15,7 @@ from lockverse.codegen.plan import FREE, Need, Plan
 from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
-from lockverse.ir.reason import Reason
+from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.passes.registers import writes
 
 from .dependence import RELEASES, Cells
@@ -27,7 +27,7 @@ def plan(values: Values, protected: Mapping[int, int], *, locks: bool) -> Plan:
     threads = [steps_of(values, flow) for flow in values.flows]
     cells = Cells(values, threads)
     kinds = [Reason(one.kind) for one in values.linked.program.properties]
-    visible = read_by_conditions(values, [i for i, kind in enumerate(kinds) if kind is not Reason.AT_REST])
+    visible = read_by_conditions(values, [i for i, kind in enumerate(kinds) if kind not in LOOKED_AT_REST])
     shared = {cell: lock for cell, lock in protected.items() if locks}
     found = {}
     for flow, steps in zip(values.flows, threads, strict=True):

@@ -17,10 +17,16 @@ def arranged(lines: Sequence[Line], columns: Sequence[Column]) -> tuple[tuple[Co
     """The columns that are shown, and the lines of all threads (`Line.column` is a thread) in them."""
     work = _Arranger(columns)
     placed = [work.place(line) for line in lines]
-    hosts = [thread for thread in range(len(columns)) if columns[thread].context == "task" or thread in work.alone]
+    used = {line.column for line in placed}
+    hosts = [thread for thread in range(len(columns)) if _has_column(columns[thread], thread in used) or thread in work.alone]
     number = {thread: index for index, thread in enumerate(hosts)}
     shown = tuple(columns[thread] for thread in hosts)
     return shown, [line if line.column is None else replace(line, column=number[line.column]) for line in placed]
+
+
+def _has_column(one: Column, used: bool) -> bool:
+    """A task has; a thread of the vocabulary's own, if it did something."""
+    return one.context == "task" and (one.cpu >= 0 or used)
 
 
 @dataclass(slots=True)

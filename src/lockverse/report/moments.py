@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from lockverse.trace.model import ENTRIES, Access, Blocked, Reason, Trace
+from lockverse.trace.model import ENTRIES, LOOKED_AT_REST, Access, Blocked, Trace
 
 FOR_EVER = "[ from here on for ever ]"
 
@@ -144,7 +144,7 @@ def _inside(stack: tuple[int, ...], cut: tuple[int, ...]) -> bool:
 def _tells(trace: Trace, visits: Sequence[Moment], index: int) -> bool:
     """Whether this must be seen wherever it is: where it ends, or a branch not taken for what another thread wrote."""
     visit = visits[index]
-    if visit.waits is not None or (visit.failing and trace.failure.reason is not Reason.AT_REST):
+    if visit.waits is not None or (visit.failing and trace.failure.reason not in LOOKED_AT_REST):
         return True  # at rest, the last step only happens to be the last
     if visit.outcome is not False or trace.statements[visit.stack[-1]].kind != "if":
         return False

@@ -27,7 +27,8 @@ LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown th
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A diagram's contents. `closing` stands below it, over all columns."""
+    """A diagram's contents: a column for each CPU and each context that did something. `closing` stands below it, over all
+    columns."""
 
     columns: tuple[Column, ...]
     initial: tuple[tuple[str, str], ...]

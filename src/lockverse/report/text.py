@@ -76,7 +76,7 @@ class _Page:
         """The columns' headers."""
         names, cpus = [column.title for column in self.story.columns], [column.cpu for column in self.story.columns]
         if not self.by_function:
-            return [f"CPU{column.cpu}" if cpus.count(column.cpu) == 1 else f"CPU{column.cpu} {column.title}" for column in self.story.columns]
+            return [column.title if column.cpu < 0 else f"CPU{column.cpu}" if cpus.count(column.cpu) == 1 else f"CPU{column.cpu} {column.title}" for column in self.story.columns]
         return [
             f"{column.title}:" if names.count(column.title) == 1 else f"{column.title} (CPU{column.cpu}):"
             for column in self.story.columns

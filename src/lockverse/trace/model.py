@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockverse.ir.contexts import ENTRIES as ENTRIES
+from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
@@ -61,7 +62,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Column:
     """A thread for a reader: the function it runs, its CPU, where it stands in the end, as in Visit (empty if it has
-    finished), and its context, one of ir.program.CONTEXTS."""
+    finished), and its context, one of ir.contexts.CONTEXTS. `cpu` is negative for a thread of the vocabulary's own, such as one that
+    runs RCU's callbacks."""
 
     title: str
     cpu: int
@@ -72,6 +74,8 @@ class Column:
 def called(columns: Sequence[Column], number: int) -> str:
     """What a sentence calls a thread: its CPU, if that is enough to know it by."""
     one = columns[number]
+    if one.cpu < 0:
+        return one.title
     tasks = [other for other in columns if other.cpu == one.cpu and other.context == "task"]
     if one.context == "task" and len(tasks) == 1:
         return f"CPU{one.cpu}"
