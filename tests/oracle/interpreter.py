@@ -326,6 +326,8 @@ class Thread(Macros):
         return (yield from self._load(_field(base, node.attr), node))
 
     def _x_Subscript(self, node: ast.Subscript) -> Steps:
+        if isinstance(node.value, ast.Name) and isinstance(self._name(node.value.id), list | tuple):
+            return self._name(node.value.id)[(yield from self._value(node.slice))]
         place = yield from self._place(node)
         return (yield from self._load(place, node))
 
