@@ -199,6 +199,11 @@ def test_loops(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_never_happens_has_no_columns(tmp_path: Path) -> None:
+    trace = _trace(tmp_path, "def run(x):\n    x.n = 1", "x = node()\ncpu(run, x)\nsometimes(lambda: x.n == 2)")
+    assert draw(tell(trace)) == "x.n = 0\n"
+
+
 def test_a_loop_variable_that_nobody_reads(tmp_path: Path) -> None:
     body = "def run(x):\n    for _ in range(1):\n        x.n += 1\n    assert x.flag"
     assert _lines(_trace(tmp_path, body, "x = node()\ncpu(run, x)"))[1] == "  for _ in range(1):"

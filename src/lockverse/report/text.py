@@ -43,8 +43,9 @@ def draw(story: Story, style: Style | None = None) -> str:
     style = style or Style()
     page = _Page(story, style)
     lines = [f"{name} = {value}" for name, value in story.initial]
-    lines += [""] * bool(lines)
-    lines += page.header()
+    if story.lines:  # what never happens has none
+        lines += [""] * bool(lines)
+        lines += page.header()
     lines += [one for line in story.lines for one in page.line(line)]
     if story.closing:
         lines += ["", f" {story.closing}"]
