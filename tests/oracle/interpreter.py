@@ -72,6 +72,11 @@ class World:
 
 
 Steps = Generator[Stop, int, Any]
+PLACES = {
+    **dict.fromkeys(("READ_ONCE", "smp_load_acquire", "rcu_dereference", "rcu_dereference_protected", "rcu_access_pointer"), "read"),
+    **dict.fromkeys(("WRITE_ONCE", "smp_store_release", "smp_store_mb", "rcu_assign_pointer", "RCU_INIT_POINTER"), "write"),
+    **{f"{verb}{order}": verb for verb in ("xchg", "cmpxchg", "try_cmpxchg") for order in ("", "_relaxed", "_acquire", "_release")},
+}
 
 
 @cache
@@ -396,8 +401,10 @@ class Thread(Macros):
 
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name in ("READ_ONCE", "WRITE_ONCE", "smp_load_acquire", "smp_store_release", "xchg", "cmpxchg", "try_cmpxchg"):
-            return (yield from self._on_place(name, node))
+        if not getattr(self.frame.outer.get(name), "__module__", "lockverse.").startswith("lockverse."):
+            name = ""  # the user's own, whatever its name
+        if name in PLACES:
+            return (yield from self._on_place(name, PLACES[name], node))
         if name in BITS:
             return (yield from self._bit(name, node))
         if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
@@ -459,7 +466,7 @@ class Thread(Macros):
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
         return (yield from self._call(self.world.patches.get(function, function), args, kwargs))
 
-    def _on_place(self, name: str, node: ast.Call) -> Steps:
+    def _on_place(self, name: str, verb: str, node: ast.Call) -> Steps:
         place = yield from self._place(node.args[0])
         get, put = place.get, place.put
         self.frame.held += place.held
@@ -470,14 +477,14 @@ class Thread(Macros):
         yield from self._stop(name, node)
         del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
         old = get()
-        if name in ("WRITE_ONCE", "smp_store_release", "xchg"):
+        if verb in ("write", "xchg"):
             put(values[0])
         swapped = len(values) == 2 and plain(old) == plain(values[0])
         if swapped:
             put(values[1])
-        if name in ("WRITE_ONCE", "smp_store_release"):
+        if verb == "write":
             return None
-        return (swapped, old) if name == "try_cmpxchg" else old
+        return (swapped, old) if verb == "try_cmpxchg" else old
 
     def _choose(self, node: ast.Call) -> Steps:
         first = node.args[0]
