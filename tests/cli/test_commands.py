@@ -232,10 +232,11 @@ def test_two_hash_seeds_give_the_same_bytes() -> None:
     files = [str(path) for path in SCHEMES]  # those over the modelled kernel take long
     results = []
     for seed in ("1", "2"):
-        ran = _process("check", "--json", "--all", "--trace-dir", f"traces{seed}", *files, PYTHONHASHSEED=seed)
+        ran = _process("check", "--json", "--trace-dir", f"traces{seed}", *files, PYTHONHASHSEED=seed)
         body = json.loads(ran.stdout)
         for one in body["results"]:
             del one["seconds"]
+            one["engine"] = {name: value for name, value in one["engine"].items() if not name.endswith("_seconds")}
             one["trace_file"] = one["trace_file"] and Path(one["trace_file"]).name
         texts = {path.name: path.read_bytes() for path in Path(f"traces{seed}").iterdir()}
         steps = _process("dump", "--ir", files[0], PYTHONHASHSEED=seed).stdout

@@ -110,6 +110,13 @@ def test_near_misses_compile(tmp_path: Path, inside: str) -> None:
     assert checked(tmp_path, "def run(x):\n" + "\n".join("    " + one for one in inside.splitlines()) + "\n\n\ndef helper(x, k=1, loud=False):\n    x.n = k").verdict == "holds"
 
 
+def test_objects_the_scene_has_in_a_list(tmp_path: Path) -> None:
+    scene = "xs = [node(), node()]\ncpu(run, xs[1])\nat_rest(lambda: xs[0].n == 0 and xs[1].n == 1)\nsometimes(lambda: xs[-1].n == 1)"
+    outcome = checked(tmp_path, "def run(x):\n    x.n = 1", scene.replace("xs[-1]", "xs[1]"))
+    assert outcome.verdict == "holds"
+    assert [one.code for one in rejected(tmp_path, scheme_text("def run(x):\n    x.n = 1", scene))] == ["K306"]
+
+
 def test_several_in_one_run(tmp_path: Path) -> None:
     found = rejected(tmp_path, _text("x.m = 1\nk = [1]\nx.n = 300\nnope()"))
     assert [(one.code, one.primary.place.line - FIRST) for one in found] == [("K202", 0), ("K102", 1), ("K306", 2), ("K201", 3)]
@@ -125,7 +132,9 @@ def test_a_mistake_in_a_called_function_is_told_once(tmp_path: Path) -> None:
     assert [one.code for one in rejected(tmp_path, text)] == ["K202"]
 
 
+LISTED = "ys = [node(), node()]\ncpu(run, ys[0])\nalways(lambda: "
 SCENES = [
+    ("K306", f"{LISTED}ys[2].n == 0)", "has 2 elements"), ("K308", f"{LISTED}ys[ys[0].n].n == 0)", "Python list"),
     ("K005", "x = node()", "runs nothing"), ("K006", "x = node(n=300)", "300 does not fit"), ("K006", "x = node()\nnope", "nope"),
     ("K008", "x = node()\ncpu(run, 'x')", "str"), ("K008", "x = node()\ncpu('run', x)", "takes a function"),
     ("K302", "x = node()\ncpu(run)", "wrong arguments"), ("K302", "x = node()\ncpu(run, x, x)", "wrong arguments"),
@@ -150,6 +159,14 @@ def test_recursion_through_others(tmp_path: Path) -> None:
 def test_values_on_some_paths(tmp_path: Path) -> None:
     found = rejected(tmp_path, scheme_text("def f(x):\n    if x.flag:\n        return 1\n\n\ndef run(x):\n    x.n = f(x)"))
     assert [one.code for one in found] == ["K307"]
+
+
+def test_returns_of_different_types(tmp_path: Path) -> None:
+    """Also where the types take a second walk to settle: `k` becomes a pointer only at the end of the first."""
+    for last in ("return x", "return (k := x)"):
+        found = rejected(tmp_path, scheme_text(f"def run(x):\n    if x.flag:\n        return x.n\n    {last}"))
+        assert [one.code for one in found] == ["K301"]
+        assert [one.place.line - FIRST for one in found[0].secondary] == [1]
 
 
 def test_enum_members(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import IntegerType, is_scalar
 
 from .lifetimes import LOOPS, Heap, Lifetimes
-from .macros import BITS, COND_LOADS, Macros, as_said
+from .macros import BITS, COND_LOADS, PLACES, Macros, as_said
 from .rcu import Rcu, Readers
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
 
@@ -74,8 +74,6 @@ class World:
 
 
 Steps = Generator[Stop, int, Any]
-READS = ("READ_ONCE", "smp_load_acquire", "rcu_dereference", "rcu_access_pointer")
-WRITES = ("WRITE_ONCE", "smp_store_release", "rcu_assign_pointer", "RCU_INIT_POINTER")
 
 
 @cache
@@ -338,6 +336,8 @@ class Thread(Readers, Lifetimes, Macros):
         return (yield from self._load(_field(base, node.attr), node))
 
     def _x_Subscript(self, node: ast.Subscript) -> Steps:
+        if isinstance(node.value, ast.Name) and isinstance(self._name(node.value.id), list | tuple):
+            return self._name(node.value.id)[(yield from self._value(node.slice))]
         place = yield from self._place(node)
         return (yield from self._load(place, node))
 
@@ -407,8 +407,10 @@ class Thread(Readers, Lifetimes, Macros):
 
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name in READS or name in WRITES or name in ("xchg", "cmpxchg", "try_cmpxchg"):
-            return (yield from self._on_place(name, node))
+        if not getattr(self.frame.outer.get(name), "__module__", "lockverse.").startswith("lockverse."):
+            name = ""  # the user's own, whatever its name
+        if name in PLACES:
+            return (yield from self._on_place(name, PLACES[name], node))
         if name in BITS:
             return (yield from self._bit(name, node))
         if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
@@ -469,29 +471,6 @@ class Thread(Readers, Lifetimes, Macros):
             return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
         return (yield from self._call(self.world.patches.get(function, function), args, kwargs))
-
-    def _on_place(self, name: str, node: ast.Call) -> Steps:
-        place = yield from self._place(node.args[0])
-        get, put = place.get, place.put
-        self.frame.held += place.held
-        values: list[Any] = []
-        for one in node.args[1:]:
-            values.append(converted(place.kind, (yield from self._value(one))))
-            self.frame.held.append(values[-1])
-        yield from self._stop(name, node)
-        del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
-        if name == "rcu_dereference" and not self.world.rcu.nesting.get(self.me):
-            raise Fault("suspicious-rcu-usage")
-        self._alive(place.held[0])
-        old = get()
-        if name in (*WRITES, "xchg"):
-            put(values[0])
-        swapped = len(values) == 2 and plain(old) == plain(values[0])
-        if swapped:
-            put(values[1])
-        if name in WRITES:
-            return None
-        return (swapped, old) if name == "try_cmpxchg" else old
 
     def _choose(self, node: ast.Call) -> Steps:
         first = node.args[0]

@@ -1,4 +1,4 @@
-"""More of the vocabulary, for the oracle: bit operations, loads that wait, and steps that the oracle does not write again.
+"""More of the vocabulary, for the oracle: macros on places, bit operations, loads that wait, and steps that the oracle does not write again.
 
 A part of interpreter.Thread, written from docs/language.md. Such a step is what its function does under plain Python, which
 tests/lang holds to the kernel's documentation: the oracle then says that the compiler makes the same of it. Leaves out
@@ -23,6 +23,11 @@ BITS = {
     "test_and_set_bit_lock": "set", "clear_bit_unlock": "clear", "test_bit": "", "test_bit_acquire": "",
     "clear_bit_unlock_is_negative_byte": "clear",
 }  # fmt: skip
+PLACES = {
+    **dict.fromkeys(("READ_ONCE", "smp_load_acquire", "rcu_dereference", "rcu_dereference_protected", "rcu_access_pointer"), "read"),
+    **dict.fromkeys(("WRITE_ONCE", "smp_store_release", "smp_store_mb", "rcu_assign_pointer", "RCU_INIT_POINTER"), "write"),
+    **{f"{verb}{order}": verb for verb in ("xchg", "cmpxchg", "try_cmpxchg") for order in ("", "_relaxed", "_acquire", "_release")},
+}
 COND_LOADS = tuple(f"{stem}_{order}" for stem in ("smp_cond_load", "atomic_cond_read", "atomic64_cond_read", "atomic_long_cond_read")
                    for order in ("acquire", "relaxed"))  # fmt: skip
 FAULTS: dict[type[Exception], str] = {Overflow: "overflow", NullDereference: "null-dereference", OutOfBounds: "out-of-bounds"}
@@ -39,6 +44,31 @@ class Macros:
     _field: Callable[..., Any]
     _element: Callable[..., Any]
     me: int
+    world: Any
+    _alive: Callable[..., None]
+
+    def _on_place(self, name: str, verb: str, node: ast.Call) -> Steps:
+        place = yield from self._place(node.args[0])
+        get, put = place.get, place.put
+        self.frame.held += place.held
+        values: list[Any] = []
+        for one in node.args[1:]:
+            values.append(converted(place.kind, (yield from self._value(one))))
+            self.frame.held.append(values[-1])
+        yield from self._stop(name, node)
+        del self.frame.held[len(self.frame.held) - len(values) - len(place.held) :]
+        if name == "rcu_dereference" and not self.world.rcu.nesting.get(self.me):
+            raise Fault("suspicious-rcu-usage")
+        self._alive(place.held[0])
+        old = get()
+        if verb in ("write", "xchg"):
+            put(values[0])
+        swapped = len(values) == 2 and plain(old) == plain(values[0])
+        if swapped:
+            put(values[1])
+        if verb == "write":
+            return None
+        return (swapped, old) if verb == "try_cmpxchg" else old
 
     def _bit(self, name: str, node: ast.Call) -> Steps:
         nr = yield from self._value(node.args[0])

@@ -38,6 +38,9 @@ def atomic(verb: str, old: int, values: list[int], bits: int) -> tuple[int | Non
     steps = {"add": 1, "sub": -1, "inc": 1, "dec": -1}
     parts = verb.split("_")
     core = parts[1] if parts[0] == "fetch" else parts[0]
+    if core in ("and", "or", "xor", "andnot"):
+        new = {"and": old & values[0], "or": old | values[0], "xor": old ^ values[0], "andnot": old & ~values[0]}[core]
+        return wrap(new, bits), old if parts[0] == "fetch" else None
     by = steps[core] * (values[0] if core in ("add", "sub") else 1)
     new = wrap(old + by, bits)
     if parts[0] == "fetch":

@@ -199,6 +199,40 @@ def test_loops(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_never_happens_has_no_columns(tmp_path: Path) -> None:
+    trace = _trace(tmp_path, "def run(x):\n    x.n = 1", "x = node()\ncpu(run, x)\nsometimes(lambda: x.n == 2)")
+    assert draw(tell(trace)) == "x.n = 0\n"
+
+
+def test_a_loop_variable_that_nobody_reads(tmp_path: Path) -> None:
+    body = "def run(x):\n    for _ in range(1):\n        x.n += 1\n    assert x.flag"
+    assert _lines(_trace(tmp_path, body, "x = node()\ncpu(run, x)"))[1] == "  for _ in range(1):"
+
+
+def test_a_statement_is_not_shown_before_its_step(tmp_path: Path) -> None:
+    """What a function does for its operands belongs to the step, not to the one before."""
+    body = """
+        def more(k):
+            if k > 3:
+                return 0
+            return k + 1
+
+
+        def run(x):
+            k = READ_ONCE(x.n)
+            WRITE_ONCE(x.n, more(k))
+    """
+    trace = _trace(tmp_path, body, "x = node()\ncpu(run, x)\ncpu(run, x)\nat_rest(lambda: x.n == 2)")
+    left = len("  WRITE_ONCE(x.n, more(k))") + 3
+    assert _lines(trace) == [
+        "run (CPU0):".ljust(left) + "run (CPU1):",
+        "  k = READ_ONCE(x.n)".ljust(left) + "// reads 0",
+        " " * left + "  k = READ_ONCE(x.n)",
+        " " * left + "  WRITE_ONCE(x.n, more(k))",
+        "  WRITE_ONCE(x.n, more(k))   // AT REST x.n = 1",
+    ]
+
+
 def test_what_has_no_part_is_folded(tmp_path: Path) -> None:
     body = """
         def run(x):
@@ -253,6 +287,17 @@ def test_a_width_that_can_be_had_is_had(tmp_path: Path) -> None:
         statements = [line.split("  //")[0] for line in text.split("\n")]
         assert max(len(line.rstrip()) for line in statements) <= width
     assert "  if atomic_add_negative(-1,\n      page.mapcount):\n" in draw(tell(trace), Style(width=75))
+
+
+def test_a_width_that_cannot_be_had_cuts_nothing_to_pieces(tmp_path: Path) -> None:
+    """Statements stay in one line, or are wrapped at 48, and never right after an `=`."""
+    word = "a_name_of_which_nothing_can_be_cut_off_to_make_it_fit"
+    body = f"def run(x, {word}, b):\n    c = {word} + READ_ONCE(x.n)\n    x.big = b + b + b + b + b + b + b + b + b + b + c\n    assert x.flag"
+    lines = _lines(_trace(tmp_path, body, "x = node()\ncpu(run, x, 1, 1)"), width=40)
+    assert lines == [
+        "run:", f"  c = {word}", "      + READ_ONCE(x.n)", "  x.big = b + b + b + b + b + b + b + b + b + b", "      + c",
+        "  assert x.flag  // ASSERTION FAILS",
+    ]  # fmt: skip
 
 
 def test_colour_is_asked_for(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ lines = st.builds(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(lines, max_size=25), st.sampled_from(["function", "cpu"]), st.booleans())
+@given(st.lists(lines, min_size=1, max_size=25), st.sampled_from(["function", "cpu"]), st.booleans())
 def test_a_line_is_in_its_own_column(all_lines: list[Line], headers: str, tabs: bool) -> None:
     columns = tuple(Column(f"f{n}", n) for n in range(3))
     text = draw(Story(columns, (), tuple(all_lines)), Style(headers, tabs))

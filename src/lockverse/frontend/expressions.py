@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Final
 
@@ -152,6 +152,8 @@ def _access(f: Lowering, node: ast.expr) -> Result:
     base = lower(f, node.value)
     if isinstance(node, ast.Attribute) and isinstance(base, Constant):
         return _member(f, base.object, node)
+    if isinstance(node, ast.Subscript) and isinstance(base, Constant) and isinstance(base.object, list | tuple):
+        return _item(f, base.object, node)
     found = field_of(f, base, node) if isinstance(node, ast.Attribute) else element_of(f, base, node)
     return NOTHING if found is None else from_place(f, *found, node)
 
@@ -161,6 +163,19 @@ def from_place(f: Lowering, address: ops.Value, kind: ir.Type, node: ast.AST) ->
     if isinstance(kind, ir.StructRef | ir.Array):
         return Typed(address, ir.Ptr(kind))
     return f.plain_load(address, kind, node)
+
+
+def _item(f: Lowering, items: Sequence[object], node: ast.Subscript) -> Result:
+    """One of the objects that the scene keeps in a Python list: there while compiling only, so the index is a constant."""
+    index = typed(f, node.slice)
+    if isinstance(index.type, Unknown):
+        return NOTHING
+    if not isinstance(index.value, ops.Imm) or not is_integer(index.type):
+        return f.error("K308", node.slice, f"`{f.text(node.value)}` is a Python list, and has elements only while compiling",
+                       "an index that changes", help="put the objects in an `array[T, N]` of a struct")  # fmt: skip
+    if not 0 <= index.value.value < len(items):
+        return f.error("K306", node.slice, f"index {index.value.value} is outside the list", f"it has {len(items)} elements")
+    return f.constant(items[index.value.value], node)
 
 
 def _member(f: Lowering, owner: object, node: ast.Attribute) -> Result:

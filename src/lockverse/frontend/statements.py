@@ -390,9 +390,9 @@ def give_back(f: Lowering, values: tuple[Typed, ...], node: ast.AST) -> None:
 
 def _record_results(f: Lowering, values: tuple[Typed, ...], node: ast.AST) -> None:
     kinds = [value.type for value in values]
+    f.returns.append(node)
     if f.results is None:
         f.results = kinds
-        f.returns.append(node)
         return
     joined = [join(a, b) for a, b in zip(f.results, kinds, strict=False)]
     if len(kinds) != len(f.results) or None in joined:

@@ -98,14 +98,19 @@ class _Notes:
         outcome = self.visits[-1].outcome
         return outcome is None or (outcome and self.linked.program.statements[stack[-1]].kind == "for")
 
-    def stop_before(self, step: Step) -> None:
-        """The thread stands before `step` now: what only prepared it has not happened yet for a reader."""
+    def stop_before(self, step: Step) -> list[Visit]:
+        """The thread stands before `step` now: what only prepared it has not happened yet for a reader. Gives what functions did
+        that the step's own statement called for its operands: that belongs to the step."""
         stack = self.stack_of(step.at)
-        while len(self.visits) > self.begun and stack[: len(self.visits[-1].stack)] == self.visits[-1].stack:
+        inside: list[Visit] = []
+        while len(self.visits) > self.begun:
             last = self.visits[-1]
-            if last.outcome is not None or last.value is not None:
+            if len(last.stack) > len(stack) and last.stack[: len(stack)] == stack:
+                inside.append(last)
+            elif stack[: len(last.stack)] != last.stack or last.outcome is not None or last.value is not None:
                 break
             self.visits.pop()
+        return inside[::-1]
 
     def _access(self, address: int, kind: str, type_: Scalar, new: int | None, run: Run) -> None:
         old = self.names.value(run.memory[address], type_)
@@ -151,6 +156,7 @@ class _Recorder:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.last: _Notes | None = None
+        self.prepared: dict[int, list[Visit]] = {}  # of each thread, for the step it stands before
         self.initial: MachineState | None = None
         self.state: MachineState | None = None  # the last one reached
 
@@ -197,7 +203,7 @@ class _Recorder:
         if not self.machine.finished(state, thread):
             step = self.linked.codes[thread].ops[state[1][thread][0]]
             assert isinstance(step, Step)
-            notes.stop_before(step)
+            self.prepared[thread] = notes.stop_before(step)
 
     def _put_first(self, started: dict[int, list[Visit]]) -> None:
         """What a thread did before any step belongs to its first event."""
@@ -233,10 +239,12 @@ class _Recorder:
             raise DoesNotFit(position, f"{self._called(thread)} cannot finish its step")
         if choice >= outcome.choices:
             raise DoesNotFit(position, f"there is no choice {choice} for {self._called(thread)} to take")
+        prepared = self.prepared.pop(thread, [])
         if isinstance(outcome, protocol.Moved):
             self._stand(outcome.state, thread, notes)
         picked = choice if outcome.choices > 1 else 0
-        self.events.append(Event(thread, notes.kind, notes.stack, picked, notes.picked, tuple(notes.accesses), tuple(notes.visits)))
+        visits = (*prepared, *notes.visits)
+        self.events.append(Event(thread, notes.kind, notes.stack, picked, notes.picked, tuple(notes.accesses), visits))
         self.touched.update(notes.cells)
         self.last = notes
 

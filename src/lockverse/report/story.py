@@ -199,7 +199,7 @@ class _Teller:
             return (f"picks {moment.value if moment.value is not None else moment.picked}",)
         text = self.trace.statements[moment.stack[-1]].text
         if text.startswith("for ") and moment.value is not None and moment.outcome:
-            return (f"{text.split()[1]} = {moment.value}",)
+            return () if text.split()[1] == "_" else (f"{text.split()[1]} = {moment.value}",)
         if not moment.split and not self._is_stale(moment):
             return ()
         summary = _summary([access for access in moment.accesses if access.cell in self.shown])

@@ -20,6 +20,7 @@ from .story import Story
 GUTTER: Final = 3  # blanks between a column's widest line and the next column
 WIDTH: Final = 100  # beyond this a diagram is no longer read side by side
 LEAST: Final = 24  # narrower statements are no longer read at all
+READABLE: Final = 48  # what statements are wrapped to where nothing makes the diagram fit
 CONTINUED: Final = 4  # how far the second line of a statement is indented
 
 _RED, _DIM, _BOLD, _END = "\x1b[31;1m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -42,8 +43,9 @@ def draw(story: Story, style: Style | None = None) -> str:
     style = style or Style()
     page = _Page(story, style)
     lines = [f"{name} = {value}" for name, value in story.initial]
-    lines += [""] * bool(lines)
-    lines += page.header()
+    if story.lines:  # what never happens has none
+        lines += [""] * bool(lines)
+        lines += page.header()
     lines += [one for line in story.lines for one in page.line(line)]
     if story.closing:
         lines += ["", f" {story.closing}"]
@@ -63,7 +65,10 @@ class _Page:
             self.wrap = wrap
             self.starts = self._starts()
             if self._widest() <= style.width:
-                break
+                return
+        if self.wrap is not None:
+            self.wrap = READABLE
+            self.starts = self._starts()
 
     def _wraps(self) -> list[int]:
         """The widths to try for a statement, the largest first; none if all fits as it is."""
@@ -153,11 +158,12 @@ class _Page:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Split a statement at blanks, but not right after a keyword; in the middle of a word never."""
+    """Split a statement at blanks, but not right after a keyword or an `x =`; in the middle of a word never."""
     parts = [""]
     for word in text.split(" "):
         room = width if len(parts) == 1 else width - CONTINUED
-        if parts[-1] and not keyword.iskeyword(parts[-1]) and len(parts[-1]) + 1 + len(word) > room:
+        bound = keyword.iskeyword(parts[-1]) or parts[-1].endswith(" =")
+        if parts[-1] and not bound and len(parts[-1]) + 1 + len(word) > room:
             parts.append(word)
         else:
             parts[-1] = f"{parts[-1]} {word}" if parts[-1] else word
