@@ -22,21 +22,17 @@ _SLEEPING = ("mutex", "down", "percpu_down", "rt_mutex", "ww_mutex")  # the kind
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """A lock is taken: by which thread, where, by what kind of step; shared or not; with which locks held, and with hardirqs and
+    """A lock is taken: by which thread, where, by what kind of step; shared or not; in which context, with which locks held, and with hardirqs and
     softirqs enabled or not."""
 
     thread: int
     lock: str
     stack: tuple[int, ...]
     kind: str
+    shared: bool
     context: str
     held: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()  # of "hardirq", "softirq"
-
-    @property
-    def shared(self) -> bool:
-        """Whether it is taken for reading."""
-        return "read" in self.kind
 
 
 @dataclass(slots=True)
@@ -61,11 +57,11 @@ class Locks:
         """The threads that hold a lock in the end."""
         return [thread for thread, takings in self.held.items() if any(one.lock == lock for one in takings)]
 
-    def taking(self, thread: int, lock: str, stack: tuple[int, ...], kind: str) -> Taking:
-        """That a thread takes a lock in the end, or is about to."""
+    def taking(self, thread: int, lock: str, stack: tuple[int, ...], kind: str, *, shared: bool | None = None) -> Taking:
+        """That a thread takes a lock in the end, or is about to; the kind of the step says whether shared, if nothing else does."""
         enabled = tuple(one for one in ("hardirq", "softirq") if self._is_enabled(thread, one))
         held = tuple(one.lock for one in self.held.get(thread, ()))
-        return Taking(thread, lock, stack, kind, self.trace.columns[thread].context, held, enabled)
+        return Taking(thread, lock, stack, kind, "read" in kind if shared is None else shared, self.trace.columns[thread].context, held, enabled)
 
     def _note(self, event: Event, access: Access) -> None:
         if _TASK_CELL.fullmatch(access.cell):
@@ -74,14 +70,14 @@ class Locks:
         change = _change(access)
         if change is None:
             return
-        lock, takes = change
+        (lock, takes), shared = change, access.cell.endswith(".readers")
         if takes:
-            one = self.taking(event.thread, lock, event.stack, event.kind)
+            one = self.taking(event.thread, lock, event.stack, event.kind, shared=shared)
             self.takings.append(one)
             self.held.setdefault(event.thread, []).append(one)
         else:
             mine = self.held.get(event.thread, [])
-            self.held[event.thread] = [one for one in mine if one.lock != lock]
+            self.held[event.thread] = [one for one in mine if (one.lock, one.shared) != (lock, shared)]
 
     def _is_enabled(self, thread: int, context: str) -> bool:
         mine = self.trace.columns[thread].context

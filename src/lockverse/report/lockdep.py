@@ -171,7 +171,7 @@ def _inversion(trace: Trace, locks: Locks) -> list[str] | None:
     mine = locks.taking(failure.thread, lock, failure.stack, trace.events[-1].kind)
     before = next((one for one in locks.takings if one.lock == lock and one.context == context), None)
     if before is None:  # a handler takes it in another execution, which counts as a use
-        locks.takings.append(Taking(failure.thread, lock, (), mine.kind, context))
+        locks.takings.append(Taking(failure.thread, lock, (), mine.kind, mine.shared, context))
     return _used_inconsistently(trace, locks, mine, before, context, inside_last=False)
 
 
