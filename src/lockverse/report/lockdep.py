@@ -144,7 +144,7 @@ def _circular(trace: Trace, locks: Locks, circle: _Circle) -> list[str]:
         known = [ELSEWHERE] if circle.elsewhere and number else frames(trace, one.thread, one.stack)
         lines += ["", f"-> #{number}{locks.named(one)}:", *(f"       {frame}" for frame in known)]
     lines += ["", _HELP, ""]
-    parent = chain[-2] if len(chain) > 1 else wanted
+    parent = _as_held(locks, chain[-1], (wanted, *chain)[-2])
     if len(chain) > 1:
         lines += ["Chain exists of:", f"  {wanted.lock} --> {parent.lock} --> {held.lock}", ""]
     lines += [
@@ -154,6 +154,11 @@ def _circular(trace: Trace, locks: Locks, circle: _Circle) -> list[str]:
         "", DEADLOCK, "",
     ]  # fmt: skip
     return [*lines, *locks.holding(wanted.thread), *backtrace(trace, wanted.thread, wanted.stack)]
+
+
+def _as_held(locks: Locks, last: Taking, before: Taking) -> Taking:
+    """The lock of `before` as the thread of `last` had taken it, which may be shared."""
+    return next((one for one in reversed(locks.takings) if (one.thread, one.lock) == (last.thread, before.lock)), before)
 
 
 def _two(left: str, right: str) -> str:
