@@ -26,7 +26,7 @@ traces = st.builds(
     st.lists(
         st.builds(
             Event, st.just(0), text, zero, st.integers(0, 3), st.one_of(st.none(), text),
-            st.lists(st.builds(Access, text, st.sampled_from(["read", "write"]), text, text), max_size=2).map(tuple),
+            st.lists(st.builds(Access, text, st.sampled_from(["read", "write"]), text, text, st.integers(0, 8)), max_size=2).map(tuple),
             st.lists(st.builds(Visit, zero, st.one_of(st.none(), st.booleans()), st.one_of(st.none(), text)), max_size=2).map(tuple),
         ),
         max_size=2,

@@ -16,11 +16,12 @@ from lockverse.diagnostics.model import Diagnostic, Rejected
 from lockverse.diagnostics.render import render
 from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
+from lockverse.report.formats import DIAGRAM
 from lockverse.report.verdict import VERSION, Outcome, as_json, footer, headline, table
 from lockverse.session import Task, UsageError, check, files_of, open_file, tasks, text_of, write_trace
 from lockverse.trace.verdict import Verdict
 
-from .output import GRAVEST, Exit, clear_progress, complain, complain_of, diagram, progress_line, say
+from .output import GRAVEST, Exit, clear_progress, complain, complain_of, failure, progress_line, say
 
 _EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
 
@@ -104,8 +105,8 @@ def _print(outcomes: list[Outcome], wrong: list[Diagnostic], options: argparse.N
             say()
         say(headline(outcome))
         say()
-        if outcome.trace is not None and (outcome.trace.events or outcome.trace.initial):
-            say(diagram(outcome.trace, options))
+        if outcome.trace is not None and (outcome.trace.events or outcome.trace.initial or options.format != DIAGRAM):
+            say(failure(outcome.trace, options))
         for line in footer(outcome):
             say(line)
     if wrong:

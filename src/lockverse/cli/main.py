@@ -21,6 +21,7 @@ from lockverse.diagnostics.model import Rejected
 from lockverse.explore.bounds import Bounds
 from lockverse.passes.pipeline import STAGES
 from lockverse.reduction import REDUCTIONS
+from lockverse.report.formats import FORMATS
 from lockverse.report.text import WIDTH
 from lockverse.session import UsageError
 
@@ -177,6 +178,7 @@ def _dump(one: argparse.ArgumentParser) -> None:
 
 
 def _diagram(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="the race as a diagram, or as that tool of the kernel reports it")
     group = one.add_argument_group("the diagram")
     group.add_argument("--depth", type=_positive, metavar="N", help="levels of calls shown (default: where it matters)")
     group.add_argument("--columns", choices=("auto", "function", "cpu"), default="auto", help="what heads a column")

@@ -16,6 +16,7 @@ from lockverse.diagnostics.model import Diagnostic
 from lockverse.diagnostics.render import render
 from lockverse.explore.bounds import memory_used
 from lockverse.explore.search import Progress
+from lockverse.report.formats import DIAGRAM, formatted
 from lockverse.report.story import tell
 from lockverse.report.text import Style, draw
 from lockverse.session import text_of
@@ -52,6 +53,11 @@ def complain(text: str) -> None:
 def complain_of(diagnostics: Iterable[Diagnostic]) -> None:
     """Diagnostics to standard error, an empty line between them."""
     print("\n".join(render(one, text_of) for one in diagnostics), end="", file=sys.stderr)
+
+
+def failure(trace: Trace, options: argparse.Namespace) -> str:
+    """The failure of a trace in the format that the options ask for: as a diagram, if they do not say."""
+    return diagram(trace, options) if options.format == DIAGRAM else formatted(trace, options.format)
 
 
 def diagram(trace: Trace, options: argparse.Namespace) -> str:

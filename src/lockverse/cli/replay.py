@@ -13,7 +13,7 @@ from lockverse.machine.record import DoesNotFit
 from lockverse.session import read_trace, replay
 from lockverse.trace.model import Trace
 
-from .output import Exit, diagram, say
+from .output import Exit, failure, say
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         return Exit.UNKNOWN
     say(f"{new.scheme}: BROKEN   {new.failure.message}")
     say()
-    say(diagram(new, options))
+    say(failure(new, options))
     same = "as recorded" if new == old else "the same race; the scheme's text or values have changed since it was recorded"
     say(f"replayed {len(new.events)} steps: {same}")
     return Exit.BROKEN

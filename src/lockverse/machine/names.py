@@ -92,3 +92,12 @@ class Names:
 def range_of(kind: Int) -> str:
     """The range of an integer type, for a message."""
     return f"{kind.low}..{kind.high}"
+
+
+def bytes_of(kind: Scalar) -> int:
+    """The size of a scalar in the kernel, where pointers have 64 bits and an enum is an int."""
+    if isinstance(kind, Int):
+        return kind.bits // 8
+    if isinstance(kind, Enum):
+        return 8 if kind.functions else 4
+    return 1 if isinstance(kind, Bool) else 8

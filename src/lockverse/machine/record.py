@@ -18,11 +18,12 @@ from lockverse.ir.reason import Reason
 from lockverse.ir.source import NO_CALLER
 from lockverse.ir.traps import Taking, Traps
 from lockverse.ir.types import Int, Ptr, Scalar
-from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Trace, Visit, called
+from lockverse.passes.meetings import singles
+from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Side, Trace, Visit, called
 
 from . import protocol
 from .interpreter import Interpreter, MachineState, Run
-from .names import Names
+from .names import Names, bytes_of
 
 _TARGET = re.compile(r"(?:for\s+(?=\w+\s+in\b))?(\w+)(?:\s*:[^=]+)?\s*(?:=(?!=)|in\b)")
 _RCU_WAITS = ("synchronize_rcu", "rcu_do_batch")
@@ -115,7 +116,7 @@ class _Notes:
     def _access(self, address: int, kind: str, type_: Scalar, new: int | None, run: Run) -> None:
         old = self.names.value(run.memory[address], type_)
         value = old if new is None else self.names.value(new, type_)
-        self.accesses.append(Access(self.names.cell(address), kind, value, old))
+        self.accesses.append(Access(self.names.cell(address), kind, value, old, bytes_of(type_)))
         self.cells.append(address)
 
     def stack_of(self, origin: int) -> tuple[int, ...]:
@@ -260,11 +261,26 @@ class _Recorder:
             step = self.linked.codes[other].ops[state[1][other][0]]
             assert isinstance(step, Step)
             stack = _Notes(self.linked, self.names).stack_of(step.at)
-            return replace(failure, blocked=(Blocked(other, stack, step.kind, None, None),))
+            sides = (self._side(state, thread), self._side(state, other))
+            return replace(failure, blocked=(Blocked(other, stack, step.kind, None, None),), sides=sides)
         if self.taking is not None:
             names = (self.names.locks[self.taking.wanted], self.names.locks.get(self.taking.held, ""))
             return replace(failure, taking=(*names, self.taking.open_to))
         return failure
+
+    def _side(self, state: MachineState, thread: int) -> Side:
+        """The access that a thread stands before, as it would be if it came next."""
+        pc, registers = state[1][thread]
+        code = self.linked.codes[thread]
+        single, step = singles(code)[pc], code.ops[pc]
+        address = registers[single.target.number] if isinstance(single.target, ops.Reg) else single.target.value
+        cell = self.linked.program.cells[address]
+        notes = _Notes(self.linked, self.names)
+        Interpreter(self.linked).step(state, thread, 0, notes)  # without traps: this one step is not a fault
+        mine = [one for one in notes.accesses if one.cell == cell.name]
+        ways = "-".join(way for way in ("read", "write") if any(one.kind == way for one in mine)) or ("write" if single.writes else "read")
+        old = self.names.value(state[0][address], cell.type)
+        return Side(thread, notes.stack_of(step.at), cell.name, ways, not single.plain, bytes_of(cell.type), old, mine[-1].value if mine else old)
 
     def _at_state(self, state: MachineState, ending: Ending) -> Trace:
         if ending.reason is Reason.DEADLOCK:

@@ -14,7 +14,7 @@ from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
-VERSION = 2
+VERSION = 3
 CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
@@ -22,13 +22,14 @@ CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interr
 class Access:
     """A cell read or written in a step, with a reader's name for it and for the values: "p.memcg", "memcg2".
 
-    `kind` is "read" or "write"; `old` is the value before (equal to `value` for a read).
+    `kind` is "read" or "write"; `old` is the value before (equal to `value` for a read); `size` is in bytes, as in the kernel.
     """
 
     cell: str
     kind: str
     value: str
     old: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,28 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a data race: a thread and where it stands, before an access to `cell` of `size` bytes. `kind` is "read", "write" or
+    "read-write", `marked` is what it is if it is not plain, and `old` and `value` are what the cell has before it and after it."""
+
+    thread: int
+    stack: tuple[int, ...]
+    cell: str
+    kind: str
+    marked: bool
+    size: int
+    old: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """How it ended. `stack` is the statement that failed, empty if none did (a deadlock, a property).
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
     `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
     `condition` is the index of the property that failed, if one did, and `reads` the cells it read. For DATA_RACE `blocked` is the thread that stands before the
-    other access. `taking` is the lock that was taken, the one held (or ""), and the context it was open to (or "").
+    other access, and `sides` are the two accesses, that of `thread` first. `taking` is the lock that was taken, the one held (or ""), and the context it was open to (or "").
     """
 
     reason: Reason
@@ -123,6 +139,7 @@ class Failure:
     condition: int | None = None
     reads: tuple[str, ...] = ()
     taking: tuple[str, str, str] | None = None
+    sides: tuple[Side, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
