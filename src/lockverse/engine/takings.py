@@ -78,7 +78,7 @@ def _uses(values: Values, flow: Flow) -> Iterable[Use]:
             tries = "trylock" in op.kind
             if op.takes or tries:
                 for cell in cells:
-                    found[pc, cell] = Use(flow.thread, cell, held if op.takes else frozenset(), bool(op.takes), op.takes != "shared" and "read" not in op.kind)
+                    found[pc, cell] = Use(flow.thread, cell, held if op.takes else frozenset(), bool(op.takes), op.takes == "exclusive" or (tries and "read" not in op.kind))
                 held |= cells
             elif _gives_back(op.kind) and len(cells) == 1:
                 held -= cells

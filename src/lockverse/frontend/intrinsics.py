@@ -16,7 +16,7 @@ from lockverse.ir import types as ir
 from lockverse.ir.reason import Reason
 from lockverse.lang.step import PlaceInfo
 
-from . import bits, calls, conditions, containers, expressions, functions, percpu, pools, sleeping, waiting
+from . import bit_locks, bits, calls, conditions, containers, expressions, functions, percpu, pools, sleeping, waiting
 from .lowering import OBSERVER, STEPS, Lowering, describe
 from .types import NOTHING, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, join, settled
 
@@ -38,6 +38,7 @@ _PLACE: Final = "x.field"
 _USAGE: Final[dict[str, tuple[str, ...]]] = {
     "read": (_PLACE,), "write": (_PLACE, "value"), "xchg": (_PLACE, "value"), "cmpxchg": (_PLACE, "old", "new"),
     "try_cmpxchg": (_PLACE, "old", "new"), "cond_load": (_PLACE, "lambda VAL: condition"), **dict.fromkeys(bits.KINDS, ("nr", _PLACE)),
+    **dict.fromkeys(bit_locks.SPINS, ("nr", _PLACE)), **dict.fromkeys(bit_locks.WAITS, (_PLACE, "nr", "TASK_UNINTERRUPTIBLE")), "wake_up_bit": (_PLACE, "nr"),
     **dict.fromkeys(percpu.COUNTING, (_PLACE,)), **dict.fromkeys(percpu.COMPUTING, (_PLACE, "value")),
 }  # fmt: skip
 
@@ -50,7 +51,7 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
     usage = (*_USAGE[info.kind], *(("condition",) if info.given else ()))
     if not arguments(f, node, len(usage), len(usage), f"{info.name}({', '.join(usage)})"):
         return NOTHING
-    number = bits.number(f, node) if info.kind in bits.KINDS else None
+    number = bits.number(f, node) if usage[0] == "nr" else None
     target = node.args[usage.index(_PLACE)]
     if any(isinstance(part, ast.Call) for part in ast.walk(target)):
         return f.error("K308", target, f"{info.name} takes a place, with no call inside", "this calls a function",
@@ -62,7 +63,8 @@ def on_place(f: Lowering, info: PlaceInfo, node: ast.Call) -> Result:
     if isinstance(kind, ir.StructRef | ir.Array):
         return f.error("K308", target, f"{info.name} takes a scalar field or element", f"this is a whole {kind}")
     if number is not None:
-        return bits.operate(f, info, address, kind, number, node)
+        operate = bit_locks.operate if info.kind in bit_locks.SPINS else bits.operate
+        return operate(f, info, address, kind, number, node)
     return _PLACE_KINDS[info.kind](f, info, address, kind, node)
 
 
@@ -116,7 +118,7 @@ def _compare_exchange(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir
 
 _PLACE_KINDS: Final = {
     "read": _read, "write": _write, "xchg": _exchange, "cmpxchg": _compare_exchange, "try_cmpxchg": _compare_exchange,
-    "cond_load": waiting.load, **dict.fromkeys((*percpu.COUNTING, *percpu.COMPUTING), percpu.compute),
+    "cond_load": waiting.load, **dict.fromkeys((*bit_locks.WAITS, "wake_up_bit"), bit_locks.wait_for), **dict.fromkeys((*percpu.COUNTING, *percpu.COMPUTING), percpu.compute),
 }  # fmt: skip
 
 

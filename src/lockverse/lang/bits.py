@@ -78,6 +78,16 @@ def _mask(nr: int, place: Place) -> int:
     return wrapped(kind)(1 << nr)
 
 
+def has_bit(nr: int, place: Place) -> bool:
+    """Whether the bit of a place is set."""
+    return bool(_old(place) & _mask(nr, place))
+
+
+def put_bit(nr: int, place: Place, value: bool) -> None:
+    """Set the bit of a place, or clear it."""
+    place.set(_change("set" if value else "clear", _old(place), _mask(nr, place)))
+
+
 def _named(function: Any, name: str, kind: str, order: str, doc: str) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

@@ -61,7 +61,7 @@ def folio_wait_locked(folio: Any) -> None:
 
 
 @step("acquire")
-def folio_lock_fast(folio: Any) -> bool:
+def folio_trylock_fast(folio: Any) -> bool:
     """Take the folio's lock if that needs no waiting."""
     check_may_sleep()
     return folio_trylock(folio)
@@ -69,7 +69,7 @@ def folio_lock_fast(folio: Any) -> bool:
 
 def folio_lock_killable(folio: Any) -> int:
     """As folio_lock(), but a signal that kills may end the wait. Gives 0, or -EINTR."""
-    if folio_lock_fast(folio):
+    if folio_trylock_fast(folio):
         return 0
     if choose(bool):
         return -EINTR

@@ -5,7 +5,21 @@ Leaves out what they mean: each family has a file of its own.
 
 from __future__ import annotations
 
-from . import completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait
+from . import (
+    bit_lock,
+    completions,
+    folio,
+    guards,
+    lockdep,
+    mutexes,
+    raw_spinlock,
+    rwlock,
+    rwsem,
+    semaphores,
+    seqlock,
+    wait,
+)
+from .bit_lock import *
 from .completions import *
 from .folio import *
 from .guards import *
@@ -18,5 +32,5 @@ from .semaphores import *
 from .seqlock import *
 from .wait import *
 
-FAMILIES = (completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
+FAMILIES = (bit_lock, completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
 __all__ = [name for family in FAMILIES for name in family.__all__]

@@ -71,7 +71,7 @@ def mutex_is_locked(lock: ptr[mutex]) -> bool:
 
 
 @step("acquire")
-def mutex_lock_fast(lock: ptr[mutex]) -> bool:
+def mutex_trylock_fast(lock: ptr[mutex]) -> bool:
     """Take the mutex if that needs no waiting."""
     check_may_sleep()
     check_not_held(lock)
@@ -80,7 +80,7 @@ def mutex_lock_fast(lock: ptr[mutex]) -> bool:
 
 def mutex_lock_interruptible(lock: ptr[mutex]) -> int:
     """As mutex_lock(), but a signal may end the wait. Gives 0, or -EINTR."""
-    if mutex_lock_fast(lock):
+    if mutex_trylock_fast(lock):
         return 0
     if choose(bool):
         return -EINTR

@@ -106,7 +106,7 @@ def rwsem_is_locked(sem: ptr[rw_semaphore]) -> bool:
 
 
 @step("acquire")
-def down_read_fast(sem: ptr[rw_semaphore]) -> bool:
+def down_read_trylock_fast(sem: ptr[rw_semaphore]) -> bool:
     """Hold the lock for reading if that needs no waiting."""
     check_may_sleep()
     check_not_held(sem)
@@ -114,7 +114,7 @@ def down_read_fast(sem: ptr[rw_semaphore]) -> bool:
 
 
 @step("acquire")
-def down_write_fast(sem: ptr[rw_semaphore]) -> bool:
+def down_write_trylock_fast(sem: ptr[rw_semaphore]) -> bool:
     """Hold the lock for writing if that needs no waiting."""
     check_may_sleep()
     check_not_held(sem)
@@ -123,7 +123,7 @@ def down_write_fast(sem: ptr[rw_semaphore]) -> bool:
 
 def down_read_interruptible(sem: ptr[rw_semaphore]) -> int:
     """As down_read(), but a signal may end the wait. Gives 0, or -EINTR."""
-    if down_read_fast(sem):
+    if down_read_trylock_fast(sem):
         return 0
     if choose(bool):
         return -EINTR
@@ -138,7 +138,7 @@ def down_read_killable(sem: ptr[rw_semaphore]) -> int:
 
 def down_write_killable(sem: ptr[rw_semaphore]) -> int:
     """As down_write(), but a signal that kills may end the wait. Gives 0, or -EINTR."""
-    if down_write_fast(sem):
+    if down_write_trylock_fast(sem):
         return 0
     if choose(bool):
         return -EINTR

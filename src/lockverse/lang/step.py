@@ -27,7 +27,7 @@ class StepInfo:
 @dataclass(frozen=True, slots=True)
 class PlaceInfo:
     """A macro on a place: its name, its order, and `kind`, which says what it does there: read, write, xchg, cmpxchg,
-    try_cmpxchg, cond_load, cond_read, or one of those of lang/bits.py or lang/percpu_data.py. `per_cpu`: the place is in per-cpu data,
+    try_cmpxchg, cond_load, cond_read, or one of those of lang/bits.py, lang/bit_lock.py or lang/percpu_data.py. `per_cpu`: the place is in per-cpu data,
     that of the CPU which runs it. `check` is a part of the step that looks whether it may be used here; with `given`, it takes the
     macro's second argument."""
 
@@ -61,8 +61,8 @@ def named_step(
 
 
 def rides_along(function: F) -> F:
-    """Mark a function of the vocabulary as no step: it looks only at what nobody but the task itself changes, as whether it holds
-    a lock, and so rides along with the step before it."""
+    """Mark a function of the vocabulary as no step of its own: it rides along with the step before it. It is a part of that one,
+    or looks only at what nobody but the task itself changes, as whether it holds a lock."""
     setattr(function, "__lockverse_rides__", True)  # noqa: B010
     return function
 

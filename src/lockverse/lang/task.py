@@ -22,7 +22,7 @@ class task_struct:
     """A task, or a handler: its number, its CPU and its context (0, SOFTIRQ, HARDIRQ or NMI), how deep it is in RCU read
     sections, whose sections its grace period waits for (a bit each), how deep it is in what may not be preempted
     (preempt_count), run softirqs (softirq_count) or be interrupted, whether it is a handler that has begun, and whether it
-    sleeps or is about to (state). Of one that runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the
+    sleeps or is about to (state), and for which bit (bit_wait). Of one that runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the
     tasks whose callbacks it waits for, and of these the ones that must end one more first."""
 
     pid: u8  # type: ignore[valid-type]
@@ -35,6 +35,7 @@ class task_struct:
     cpu: u8  # type: ignore[valid-type]
     context: u8  # type: ignore[valid-type]
     state: u16  # type: ignore[valid-type]
+    bit_wait: u64  # type: ignore[valid-type]
     rcu_callback: u8  # type: ignore[valid-type]
     rcu_barrier: u64  # type: ignore[valid-type]
     rcu_barrier_later: u64  # type: ignore[valid-type]

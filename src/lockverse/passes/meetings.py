@@ -4,6 +4,9 @@ Two accesses race if two threads on two CPUs stand before them in one state, the
 one of them at least is plain (the definition of tools/memory-model/Documentation/explanation.txt, "Plain accesses and data races", Linux
 6.1; what keeps them apart keeps them from being enabled together). Steps of primitives on objects of their own are no such accesses.
 
+What a seqcount guards is read and written as it comes, and read again: KCSAN takes it for marked between the begin and the end of
+a writer, and between a reader's begin and retry (include/linux/seqlock.h, Linux 6.1), and so does this.
+
 Leaves out primitives that touch several of the user's cells in one step: they are atomic, and never plain.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import GUARD
@@ -18,6 +22,12 @@ from lockverse.ir.ops import Op, Value
 from lockverse.ir.program import Code
 
 from .registers import successors
+
+SEQ_BEGINS: Final = (
+    "read_seqcount_begin", "raw_read_seqcount", "raw_seqcount_begin", "read_seqbegin", "write_seqcount_begin", "raw_write_seqcount_begin",
+    "write_seqlock",
+)  # fmt: skip
+SEQ_ENDS: Final = ("read_seqcount_retry", "read_seqretry", "write_seqcount_end", "raw_write_seqcount_end", "write_sequnlock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +41,38 @@ class Single:
 
 def singles(code: Code) -> Mapping[int, Single]:
     """The steps of a code that are one access, by position."""
-    found = {}
+    found, guarded = {}, _guarded(code)
     for pc, op in enumerate(code.ops):
         if isinstance(op, ops.Step) and op.target is not None:
-            one = _single(code, pc, op)
+            one = _single(code, pc, op, guarded=pc in guarded)
             if one is not None:
                 found[pc] = one
     return found
 
 
-def _single(code: Code, pc: int, step: ops.Step) -> Single | None:
+def _guarded(code: Code) -> set[int]:
+    """The ops that a thread comes to only inside a section of a seqcount: a forward flow to its greatest fixed point."""
+    inside: dict[int, bool] = {0: False}
+    waiting = [0]
+    while waiting:
+        pc = waiting.pop()
+        op, after = code.ops[pc], inside[pc]
+        if isinstance(op, ops.Step):
+            after = op.kind in SEQ_BEGINS or (after and op.kind not in SEQ_ENDS)
+        for target in successors(op, pc):
+            if target not in inside or (inside[target] and not after):
+                inside[target] = after
+                waiting.append(target)
+    return {pc for pc, one in inside.items() if one}
+
+
+def _single(code: Code, pc: int, step: ops.Step, *, guarded: bool) -> Single | None:
     accesses = list(_accesses(code, pc))
     if not accesses or any(one.address != step.target for one in accesses):
         return None
     writes = any(isinstance(one, ops.Store) for one in accesses)
     assert step.target is not None
-    return Single(step.target, writes, step.order == "plain")
+    return Single(step.target, writes, step.order == "plain" and not guarded)
 
 
 def _accesses(code: Code, pc: int) -> list[ops.Load | ops.Store]:
