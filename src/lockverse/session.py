@@ -21,6 +21,7 @@ from lockverse.explore.observer import Observer
 from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
+from lockverse.frontend.source import PACKAGE
 from lockverse.frontend.suggest import nearest
 from lockverse.ir.coverage import Fires, Item, Way
 from lockverse.ir.ops import Step
@@ -318,10 +319,12 @@ def replay(trace: Trace, beside: Path) -> Trace:
 
 def text_of(file: str) -> str | None:
     """The text of a source file, for a diagnostic; None if it cannot be had."""
-    try:
-        return Path(file).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
+    for path in (Path(file), PACKAGE / file):
+        try:
+            return path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+    return None
 
 
 def steps_of(task: Task) -> list[StepMark]:

@@ -16,6 +16,7 @@ from types import CodeType, FunctionType
 from lockverse.ir.source import NO_CALLER, Origin, Span, Statement
 
 FunctionNode = ast.FunctionDef | ast.Lambda
+PACKAGE = Path(__file__).resolve().parents[2]  # files of lockverse itself are shown as they are imported: lockverse/linux/mm/rmap.py
 _COMPOUND = {ast.If: "if", ast.While: "while", ast.For: "for", ast.With: "with"}
 
 
@@ -58,7 +59,8 @@ class SourceFile:
 class Sources:
     """All files functions have been found in, read once each.
 
-    `main` is the scheme file and `shown` the path the user named it by; files beside it or below are shown likewise.
+    `main` is the scheme file and `shown` the path the user named it by; files beside it or below are shown likewise, and those of
+    lockverse from its package on.
     """
 
     def __init__(self, main: Path | None = None, shown: str = "") -> None:
@@ -74,6 +76,8 @@ class Sources:
         return self._files[path]
 
     def _named(self, path: str) -> str:
+        if Path(path).is_relative_to(PACKAGE / "lockverse"):
+            return str(Path(path).relative_to(PACKAGE))
         if self._main is None or not Path(path).is_relative_to(self._main.parent):
             return path
         beside = Path(self._shown).parent / Path(path).relative_to(self._main.parent)
