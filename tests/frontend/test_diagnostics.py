@@ -12,7 +12,8 @@ import pytest
 from lockverse.diagnostics.codes import CODES
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.diagnostics.render import render
-from lockverse.session import open_file
+from lockverse.explore.bounds import Bounds
+from lockverse.session import check, open_file, tasks
 
 from ..support import HEAD, checked, rejected, scheme_text, task_of, write
 
@@ -108,6 +109,14 @@ FINE = [
 @pytest.mark.parametrize("inside", FINE)
 def test_near_misses_compile(tmp_path: Path, inside: str) -> None:
     assert checked(tmp_path, "def run(x):\n" + "\n".join("    " + one for one in inside.splitlines()) + "\n\n\ndef helper(x, k=1, loud=False):\n    x.n = k").verdict == "holds"
+
+
+def test_a_file_that_is_loaded_again(tmp_path: Path) -> None:
+    """Names in strings are those of the copy they stand in."""
+    path = write(tmp_path, scheme_text("def run(x):\n    x.next = x"))
+    first = open_file(path)
+    open_file(path)
+    assert check(tasks(first, None, {}, every=False)[0], Bounds(), lambda _: None).verdict == "holds"
 
 
 def test_objects_the_scene_has_in_a_list(tmp_path: Path) -> None:

@@ -407,8 +407,8 @@ class Thread(Readers, Lifetimes, Macros):
 
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if not getattr(self.frame.outer.get(name), "__module__", "lockverse.").startswith("lockverse."):
-            name = ""  # the user's own, whatever its name
+        users = not getattr(self.frame.outer.get(name), "__module__", "lockverse.").startswith("lockverse.")
+        name = "" if users else name  # the user's own function may have any name
         if name in PLACES:
             return (yield from self._on_place(name, PLACES[name], node))
         if name in BITS:
@@ -431,6 +431,7 @@ class Thread(Readers, Lifetimes, Macros):
         pointer = None
         if name == "" or name in self.frame.locals:
             pointer = yield from self._value(node.func)
+            pointer = self.world.patches.get(pointer, pointer) if users else pointer
             self.frame.held.append(pointer)
         args = []
         for one in node.args:

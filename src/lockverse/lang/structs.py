@@ -36,6 +36,7 @@ class StructDeclaration:
     kind: str
     opaque: bool
     written: dict[str, object]  # the annotations as they were when the class was made
+    names: dict[str, Any]  # of its module as it was loaded then: it may be loaded again under the same name
     annotations: dict[str, object] | None = None
 
     @property
@@ -47,8 +48,7 @@ class StructDeclaration:
         return self.annotations
 
     def _resolve(self) -> dict[str, object]:
-        names = vars(sys.modules[self.cls.__module__]) if self.cls.__module__ in sys.modules else {}
-        return {name: _field_type(self.cls, name, kind, names) for name, kind in self.written.items()}
+        return {name: _field_type(self.cls, name, kind, self.names) for name, kind in self.written.items()}
 
 
 def _field_type(owner: type, name: str, kind: object, names: dict[str, Any]) -> object:
@@ -91,7 +91,8 @@ def struct(cls: Any = None, *, kind: str = "", opaque: bool = False) -> Any:
         written = inspect.get_annotations(cls)
         made = type(cls.__name__, (_Struct, *cls.__bases__), _body(cls, written))
         made.__qualname__ = cls.__qualname__
-        setattr(made, "__lockverse_struct__", StructDeclaration(made, kind, opaque, written))  # noqa: B010
+        names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+        setattr(made, "__lockverse_struct__", StructDeclaration(made, kind, opaque, written, names))  # noqa: B010
         return made
 
     return decorate if cls is None else decorate(cls)
