@@ -19,6 +19,8 @@ RELEASE = "lockverse"  # in the place of the kernel's release
 _TASK_CELL = re.compile(r"task\d+\.\w+")
 _SLEEPING = ("mutex", "down", "percpu_down", "rt_mutex", "ww_mutex")  # the kinds of steps that take locks whose waiters sleep
 
+_RCU = "rcu_read_lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Taking:
@@ -52,6 +54,7 @@ class Locks:
             for access in event.accesses:
                 self._note(event, access)
             self._enable(event)
+            self._read_section(event)
 
     def holders(self, lock: str) -> list[int]:
         """The threads that hold a lock in the end."""
@@ -105,11 +108,19 @@ class Locks:
         elif kind == "local_bh_enable" or kind.endswith("unlock_bh"):
             self.softirqs_off[thread] = max(0, self.softirqs_off.get(thread, 0) - 1)
 
+    def _read_section(self, event: Event) -> None:
+        """To lockdep an RCU read section is a lock that is held."""
+        mine = self.held.setdefault(event.thread, [])
+        if event.kind == _RCU:
+            mine.append(Taking(event.thread, _RCU, event.stack, event.kind, True, self.trace.columns[event.thread].context))
+        elif event.kind == "rcu_read_unlock" and any(one.lock == _RCU for one in mine):
+            mine.pop(max(index for index, one in enumerate(mine) if one.lock == _RCU))
+
     # As lockdep writes it
 
     def named(self, taking: Taking) -> str:
         """` (x.lock){+.+.}-{2:2}`: the lock, how it was used up to this taking, and what may wait for it."""
-        waits = "3:3" if taking.kind.startswith(_SLEEPING) else "2:2"
+        waits = "1:2" if taking.lock == _RCU else "3:3" if taking.kind.startswith(_SLEEPING) else "2:2"
         return f" ({taking.lock}){{{self._usage(taking)}}}-{{{waits}}}"
 
     def _usage(self, last: Taking) -> str:

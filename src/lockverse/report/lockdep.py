@@ -17,7 +17,7 @@ from typing import Final
 from lockverse.trace.model import Blocked, Reason, Trace
 
 from .kernel import Locks, Taking, backtrace, banner, frames, lock_of, place, who
-from .splats import exit_with_lock, sleeping, suspicious_rcu
+from .splats import exit_with_lock, held_lock_freed, sleeping, suspicious_rcu
 
 DEADLOCK: Final = " *** DEADLOCK ***"
 ELSEWHERE: Final = "[ in another execution ]"
@@ -42,8 +42,11 @@ def lockdep(trace: Trace) -> list[str] | None:
             return exit_with_lock(trace, locks)
         case Reason.SLEEPING_WHILE_ATOMIC:
             return sleeping(trace, locks)
-        case reason:
-            return suspicious_rcu(trace, locks) if reason.value in ("rcu-self-wait", "rcu-imbalance", "suspicious-rcu-usage") else None
+        case Reason.HELD_LOCK_FREED:
+            return held_lock_freed(trace, locks)
+        case Reason.RCU_SELF_WAIT | Reason.RCU_IMBALANCE | Reason.SUSPICIOUS_RCU_USAGE:
+            return suspicious_rcu(trace, locks)
+    return None
 
 
 def _at(trace: Trace, locks: Locks, taking: Taking) -> str:

@@ -1,7 +1,7 @@
-"""Reports that come with lockdep and list the locks held: sleeping in atomic context, a lock held at the end, suspicious use of RCU.
+"""Reports that come with lockdep and list the locks held: sleeping in atomic context, a lock held at the end or freed, misuse of RCU.
 
-The layouts are those of `__might_resched` in kernel/sched/core.c, of `lockdep_sys_exit`, `print_held_locks_bug` and
-`lockdep_rcu_suspicious` in kernel/locking/lockdep.c, Linux 6.1. The parts of preempt_count are include/linux/preempt.h's.
+The layouts are those of `__might_resched` in kernel/sched/core.c, of `lockdep_sys_exit`, `print_held_locks_bug`,
+`print_freed_lock_bug` and `lockdep_rcu_suspicious` in kernel/locking/lockdep.c, Linux 6.1. The parts of preempt_count are include/linux/preempt.h's.
 
 Leaves out circles of locks and their contexts: lockdep.py.
 """
@@ -12,7 +12,7 @@ from typing import Final
 
 from lockverse.trace.model import Trace
 
-from .kernel import Locks, backtrace, banner, call_trace, who
+from .kernel import Locks, backtrace, banner, call_trace, place, who
 
 _OFFSETS: Final = {"task": 0, "softirq": 0x100, "hardirq": 0x10000, "nmi": 0x100000}
 _SOFTIRQS_DISABLED: Final = 0x200
@@ -50,6 +50,21 @@ def exit_with_lock(trace: Trace, locks: Locks) -> list[str] | None:
         title, head = f"WARNING: {who(trace, thread)} still has locks held!", []
     rest = [] if head else backtrace(trace, thread, trace.failure.stack)
     return [*banner(title), *head, *locks.holding(thread), *rest]
+
+
+def held_lock_freed(trace: Trace, locks: Locks) -> list[str] | None:
+    """An object is freed, and one of its locks is held. The object's name stands for where it begins and ends."""
+    thread = trace.failure.thread
+    looked = [access.cell.rpartition(".")[0] for access in trace.events[-1].accesses] if trace.events else []
+    found = next((one for takings in locks.held.values() for one in takings if one.lock in looked), None)
+    if thread is None or found is None:
+        return None
+    return [
+        *banner("WARNING: held lock freed!"),
+        f"{who(trace, thread)} is freeing memory {found.lock.partition('.')[0]}, with a lock still held there!",
+        f"{locks.named(found)}, at: {place(trace, found.thread, found.stack)}",
+        *locks.holding(thread), *backtrace(trace, thread, trace.failure.stack),
+    ]  # fmt: skip
 
 
 def suspicious_rcu(trace: Trace, locks: Locks) -> list[str] | None:
