@@ -1,0 +1,106 @@
+"""What holds is broken when a lock, a barrier, an RCU section, a grace period or a trylock is taken out; or it is written here why not.
+
+A mutant is killed when one of the scenes that reach it breaks. The excuses are for mutants that no scene kills: each must be one, so that
+an excuse that is not needed any more is told. Takes minutes: run with `-m long`. Leaves out locks of scheme files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockverse.engine import Options
+from lockverse.explore.bounds import Bounds
+from lockverse.lang import scene as lang_scene
+from lockverse.linux.include import pgtable
+from lockverse.linux.mm import memcontrol
+from lockverse.session import Task, check, open_file, tasks
+
+from ..support import ROOT
+from .mutants import Mutant, mutants, mutation, reached
+
+SCENES = [
+    *(("ladder/ladder.py", "rung_g", {"scenario": one, "memory": "file"}) for one in ("unmap_here", "not_present", "refault", "ksm")),
+    ("ladder/ladder.py", "rung_g", {"scenario": "fault_elsewhere", "memory": "anon"}),
+    ("ladder/ladder.py", "rung_a0", {}), ("ladder/ladder.py", "rung_b", {}), ("ladder/ladder.py", "rung_f", {}),
+    ("ladder/ladder.py", "rung_e", {"scenario": "fault_elsewhere", "memory": "file"}),
+    ("ladder/ladder.py", "rung_p", {"cgroup": "v1"}), ("ladder/ladder.py", "rung_p", {"cgroup": "v2"}),
+    *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
+    ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
+    ("ladder/sizes.py", "moves", {"others": "1"}),
+]  # fmt: skip
+
+RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
+ALONE = "nobody else is at the same table, page or counter in these scenes"
+LISTS = "guards lists that are not modelled"
+EXCUSES = {
+    "__mod_lruvec_page_state: rcu_read_lock()": RCU,
+    "mod_state_of_living: rcu_read_lock()": RCU,
+    "pte_offset_map_lock: rcu_read_lock()": "the memcg lock is an RCU reader too: c20",
+    "mem_cgroup_move_account: smp_mb()": "memory is sequentially consistent",
+    "filemap_dirty_folio: spin_lock(mapping.i_pages_lock)": "guards against truncation, which no scene runs against it",
+    "page_add_file_rmap: lock_page_memcg(page)": "redundant where the fault holds the folio lock, which the mover trylocks: always, in this model",
+    "do_swap_page: pte_offset_map_lock(mm)": ALONE,
+    "replace_page: pte_offset_map_lock(mm)": ALONE,
+    "wp_page_copy: pte_offset_map_lock(mm)": "the mover of 6.1 is kept off by the memcg lock",
+    "mem_cgroup_count_precharge_pte_range: pte_offset_map_lock(mm)": "a wrong count is given back at the end",
+    "write_one_page: folio_lock(folio)": ALONE,
+    "cgroup_rstat_updated: spin_lock(locks.cpu_lock[cpu])": ALONE,
+    "cgroup_rstat_flush: spin_lock(locks.lock)": ALONE,
+    "cgroup_rstat_flush: spin_lock(locks.cpu_lock[cpu])": ALONE,
+    "reparent_state_local: spin_lock(locks.lock)": ALONE,
+    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
+    "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
+    "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
+    "cgroup_attach_task: spin_lock(cgroup.cgroup_mutex)": "one task moves",
+}
+
+_UNLOCK = memcontrol.__dict__["__folio_memcg_unlock"]
+ACROSS = [  # pairs whose ends are in two functions
+    Mutant(((memcontrol.folio_memcg_lock, ("rcu_read_lock()",)), (_UNLOCK, ("rcu_read_unlock()",)))),
+    Mutant(((memcontrol.folio_memcg_lock, ("spin_lock(memcg.move_lock)", "spin_unlock(memcg.move_lock)")), (_UNLOCK, ("spin_unlock(memcg.move_lock)",)))),
+    Mutant(((pgtable.pte_offset_map_lock, ("spin_lock(mm.pgtable.ptl)",)), (pgtable.pte_unmap_unlock, ("spin_unlock(mm.pgtable.ptl)",)))),
+    Mutant(((pgtable.pte_offset_map_lock, ("rcu_read_lock()",)), (pgtable.pte_unmap_unlock, ("rcu_read_unlock()",)))),
+]  # fmt: skip
+
+
+def _scenes() -> list[tuple[Task, list[object]]]:
+    found = []
+    for file, scheme, given in SCENES:
+        task = tasks(open_file(ROOT / "schemes" / file), scheme, given, every=False)[0]
+        scene = lang_scene.build(task.file.schemes[scheme], dict(task.arguments))
+        scene.restore()
+        found.append((task, [one for one in reached(scene) if one.__module__.startswith("lockverse.linux")]))
+    return found
+
+
+def _by_name() -> dict[str, list[tuple[Mutant, Task]]]:
+    found: dict[str, list[tuple[Mutant, Task]]] = {}
+    for task, functions in _scenes():
+        own = [mutant for one in functions for mutant in mutants(one)]  # type: ignore[arg-type]
+        own = [one for one in own if one.parts[0][0] is not memcontrol.folio_memcg_lock]
+        for mutant in [*own, *(one for one in ACROSS if all(function in functions for function, _ in one.parts))]:
+            found.setdefault(mutant.name, []).append((mutant, task))
+    return found
+
+
+MUTANTS = _by_name()
+
+
+def test_excuses_are_for_mutants() -> None:
+    assert set(EXCUSES) <= set(MUTANTS)
+    assert len(MUTANTS) > 30
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant(name: str, tmp_path: Path) -> None:
+    killed = None
+    for mutant, task in MUTANTS[name]:
+        with mutation(mutant, tmp_path):
+            outcome = check(task, Bounds(), lambda _: None, Options(findings=False))
+        if outcome.verdict.value == "broken":
+            killed = f"{task.scheme}: {outcome.message}"
+            break
+    assert (killed is None) == (name in EXCUSES), killed
