@@ -445,7 +445,7 @@ class Thread(Readers, Lifetimes, Macros):
         if pointer is not None:
             _not_null(pointer)
             self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)
-            return (yield from self._call(pointer, args, kwargs))
+            return (yield from self._call(self.world.patches.get(pointer, pointer), args, kwargs))
         if name == "len":
             return len(args[0])
         if name == "assume":

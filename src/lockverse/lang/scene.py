@@ -21,7 +21,7 @@ from . import handlers
 from .errors import CheckFailed, NotInScheme, WrongType
 from .patch import flattened
 from .structs import Array, declaration, is_object, zeroed
-from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, task_struct
+from .task import HARDIRQ, NMI, SOFTIRQ, cpu_count, running, task_struct
 from .types import is_scalar, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -248,7 +248,7 @@ def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Sce
     profile = sys.getprofile()
     sys.setprofile(_capture(code, scene, profile))
     try:
-        with cpu_count(0):
+        with cpu_count(0), running(task_struct()):  # a task of its own, whatever plain Python has left the boot task with
             scheme(**arguments)
     finally:
         sys.setprofile(profile if callable(profile) else None)  # one written in C cannot be put back

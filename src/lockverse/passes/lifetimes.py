@@ -2,7 +2,7 @@
 
 The check is of ordinary ops: Lifetime finds the cell that says so, a Load reads it, a Check fails as `use-after-free`. So
 machines, value sets, footprints and reductions see what an access depends on. What cannot point into a pool by its type is
-left alone, and so is an object that was looked at already: a Field of a pointer is of the same object as the pointer, and
+left alone, and so is an object that was looked at already in the block: a Field of a pointer is of the same object as the pointer, and
 inside a step nobody but the step itself frees anything. Right because every access that is left without a check has one
 before it, in the same step, of the same object.
 
