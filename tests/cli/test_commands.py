@@ -130,6 +130,22 @@ def test_replay() -> None:
     assert ran.code == 1 and ran.out.startswith("scene: BROKEN   both count") and "replayed 4 steps: as recorded" in ran.out
 
 
+def test_formats() -> None:
+    """As the kernel's tools have it, by `check` and by `replay`; where a format does not fit, a line says which do."""
+    Path("race.py").write_text(scheme_text("def run(x):\n    x.n = 1", "x = node()\ncpu(run, x)\ncpu(run, x)"))
+    rule = "=" * 66
+    checked, replayed = run("check", "--format", "kcsan", "race.py"), run("replay", "--format", "kcsan", "scene.trace")
+    assert checked.code == replayed.code == 1
+    report = checked.out[checked.out.index(rule) : checked.out.rindex(rule)]
+    assert report.startswith(f"{rule}\nBUG: KCSAN: data-race in run / run\n\nwrite to x.n of 1 bytes by task 1 on cpu 1:\n run (race.py:")
+    assert report in replayed.out and "replayed 1 steps: as recorded" in replayed.out
+    misfit = run("check", "--format", "lockdep", "--no-trace", "race.py")
+    assert misfit.code == 1 and "\nlockdep has no report for this (data-race); formats that fit: diagram, kcsan\n" in misfit.out
+    assert run("check", "--format", "diagram", "race.py").timeless == run("check", "race.py").timeless
+    assert run("check", "--format", "kcsan", "fine.py").timeless == run("check", "fine.py").timeless
+    assert run("check", "--format", "herd", "race.py").code == 2
+
+
 def test_replay_of_a_scheme_that_changed() -> None:
     run("check", "lost.py")
     Path("lost.py").write_text(LOST.replace("    x.n += 1", "    with x.lock:\n        x.n += 1"))

@@ -73,7 +73,7 @@ class _Circle:
 
 def _lock_order(trace: Trace, locks: Locks) -> list[str] | None:
     failure = trace.failure
-    if failure.taking is None or failure.thread is None:
+    if failure.taking is None or failure.thread is None or not trace.events:
         return None
     wanted = locks.taking(failure.thread, failure.taking[0], failure.stack, trace.events[-1].kind)
     held = next((one for one in locks.held.get(failure.thread, ()) if one.lock == failure.taking[1]), None)
@@ -173,7 +173,7 @@ def _two(left: str, right: str) -> str:
 
 def _inversion(trace: Trace, locks: Locks) -> list[str] | None:
     failure = trace.failure
-    if failure.taking is None or failure.thread is None:
+    if failure.taking is None or failure.thread is None or not trace.events:
         return None
     lock, _, context = failure.taking
     mine = locks.taking(failure.thread, lock, failure.stack, trace.events[-1].kind)
