@@ -7,7 +7,7 @@ back. Left out: percpu_ref's switch to atomic mode, the cgroup's own life next t
 
 from __future__ import annotations
 
-from lockverse.lang import WRITE_ONCE, patch, spin_lock, spin_unlock, spinlock_t, struct, synchronize_rcu
+from lockverse.lang import WRITE_ONCE, mutex, mutex_lock, mutex_unlock, patch, struct, synchronize_rcu
 from lockverse.linux.mm.memcontrol import mem_cgroup_can_attach, mem_cgroup_move_task
 
 from .rstat import cgroup_rstat_flush
@@ -17,7 +17,7 @@ from .rstat import cgroup_rstat_flush
 class cgroup_lock:
     """One task goes to another group at a time."""
 
-    cgroup_mutex: spinlock_t
+    cgroup_mutex: mutex
 
 
 cgroup = cgroup_lock()
@@ -25,13 +25,13 @@ cgroup = cgroup_lock()
 
 def cgroup_attach_task(vma, from_, to, flags):
     """A task goes to another group: its charges go along, if there is room. 0 or -ENOMEM. The vma is the task's only one."""
-    spin_lock(cgroup.cgroup_mutex)
+    mutex_lock(cgroup.cgroup_mutex)
     error = mem_cgroup_can_attach(vma, from_, to, flags)
     if not error:
         mm = vma.vm_mm
         WRITE_ONCE(mm.memcg, to)
         mem_cgroup_move_task(vma)
-    spin_unlock(cgroup.cgroup_mutex)
+    mutex_unlock(cgroup.cgroup_mutex)
     return error
 
 
