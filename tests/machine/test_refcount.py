@@ -31,6 +31,7 @@ class session:
     stats: stats
     count: refcount_t
     lock: spinlock_t
+    mutex: mutex
 
 
 @struct
@@ -73,12 +74,26 @@ def test_the_table(tmp_path: Path, name: str, before: int, arguments: tuple[obje
 LOCKED = """def drop(s):
     if refcount_dec_and_lock(s.count, s.lock):
         s.n += 1
-        spin_unlock(s.lock)"""
+        spin_unlock(s.lock)
 
 
-def test_dec_and_lock(tmp_path: Path) -> None:
+def drop_irqsave(s):
+    last, flags = refcount_dec_and_lock_irqsave(s.count, s.lock)
+    if last:
+        s.n += 1
+        spin_unlock_irqrestore(s.lock, flags)
+
+
+def drop_mutex(s):
+    if refcount_dec_and_mutex_lock(s.count, s.mutex):
+        s.n += 1
+        mutex_unlock(s.mutex)"""
+
+
+@pytest.mark.parametrize("drop", ["drop", "drop_irqsave", "drop_mutex"])
+def test_dec_and_lock(tmp_path: Path, drop: str) -> None:
     """Of three droppers exactly one gets the lock, whoever is last."""
-    scene = "s = session(count={0})\ncpu(drop, s)\ncpu(drop, s)\ncpu(drop, s)\nat_rest(lambda: s.n == 1 and refcount_read(s.count) == 0)"
+    scene = f"s = session(count={{0}})\ncpu({drop}, s)\ncpu({drop}, s)\ncpu({drop}, s)\nat_rest(lambda: s.n == 1 and refcount_read(s.count) == 0)"
     assert ends(tmp_path, file(LOCKED, scene.format(3))) == "holds"
     assert ends(tmp_path, file(LOCKED, scene.format(2))) == "refcount-underflow"
     assert ends(tmp_path, file(LOCKED, scene.format(4))) == "at-rest"
@@ -100,10 +115,20 @@ def put_locked(s):
 def release_locked(k):
     s = container_of(k, session, "ref")
     s.n += 1
-    spin_unlock(s.lock)"""
+    spin_unlock(s.lock)
 
 
-@pytest.mark.parametrize("how", ["put", "put_locked"])
+def put_mutex(s):
+    kref_put_mutex(s.ref, release_mutex, s.mutex)
+
+
+def release_mutex(k):
+    s = container_of(k, session, "ref")
+    s.n += 1
+    mutex_unlock(s.mutex)"""
+
+
+@pytest.mark.parametrize("how", ["put", "put_locked", "put_mutex"])
 def test_kref_put(tmp_path: Path, how: str) -> None:
     """Whoever puts the last reference runs release, once; a put too many is an underflow."""
     scene = f"s = session(ref={{0}})\ncpu({how}, s)\ncpu({how}, s)\nat_rest(lambda: s.n == 1)"

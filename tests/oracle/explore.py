@@ -14,6 +14,7 @@ from typing import Any
 
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.null import NULL
+from lockverse.lang.percpu_refcount import percpu_ref_switch_lock
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.task import cpu_count
 from lockverse.lang.types import is_scalar
@@ -48,6 +49,7 @@ class Replay:
         self._numbers: dict[int, int] = {}
         roots = [*self.scene.names.values(), *(a for cpu in self.scene.cpus for a in (*cpu.args, *cpu.kwargs.values()))]
         roots += list(getattr(scheme, "__globals__", {}).values())
+        roots.append(percpu_ref_switch_lock)
         roots += [one for pool in self.scene.pools.values() for one in pool.objects]
         self.heads: list[Any] = []
         with cpu_count(self.cpus):

@@ -137,6 +137,11 @@ class Thread(Readers, Lifetimes, Macros):
         """Whether it has finished, or ran rest() since its last step."""
         return self.stop is None or self.stop.rest
 
+    @property
+    def cpu(self) -> int:
+        """The number of its CPU; what runs RCU's callbacks has none of its own and counts as on the first."""
+        return self.me if self.me < self.world.threads else 0
+
     # Functions and statements
 
     @property
@@ -427,7 +432,7 @@ class Thread(Readers, Lifetimes, Macros):
             self.rested |= name == "rest"
             return None
         if name == "smp_processor_id":
-            return self.me
+            return self.cpu
         pointer = None
         if name == "" or name in self.frame.locals:
             pointer = yield from self._value(node.func)
@@ -467,7 +472,7 @@ class Thread(Readers, Lifetimes, Macros):
         if name == "per_cpu":
             return (yield from self._load(self._element(*args), node))
         if name in ("this_cpu_ptr", "raw_cpu_ptr"):
-            return self._element(*args, self.me).get()
+            return self._element(*args, self.cpu).get()
         if hasattr(function, "__lockverse_intrinsic__"):
             return as_said(function, args)
         self.frame.node = ("call", node.lineno, node.col_offset, node.end_col_offset)

@@ -44,6 +44,9 @@ class Macros:
     _field: Callable[..., Any]
     _element: Callable[..., Any]
     me: int
+    cpu: int
+    _spin_lock: Callable[..., Steps]
+    _spin_unlock: Callable[..., Steps]
     world: Any
     _alive: Callable[..., None]
 
@@ -149,15 +152,28 @@ class Macros:
         data = (yield from self._value(node)) if place is None else place.get()
         if place is not None and isinstance(data, PerCpu) and isinstance(place.kind, PointerType):
             data = yield from self._load(place, node)
-        return self._element(data, self.me) if isinstance(data, PerCpu) else place
+        return self._element(data, self.cpu) if isinstance(data, PerCpu) else place
 
     def _own_value(self, node: ast.expr) -> Steps:
         if not isinstance(node, ast.Attribute | ast.Subscript):
             value = yield from self._value(node)
-            return value[self.me] if isinstance(value, PerCpu) else value
+            return value[self.cpu] if isinstance(value, PerCpu) else value
         place = yield from self._own_place(node)
         value = yield from self._load(place, node)
-        return value[self.me] if isinstance(value, PerCpu) else value
+        return value[self.cpu] if isinstance(value, PerCpu) else value
+
+    def _spin_lock_irqsave(self, node: ast.expr, lock: Any) -> Steps:
+        """No handlers here, so what more it disables shows only in what may not sleep, where a spinlock is held anyway."""
+        yield from self._spin_lock(node, lock)
+        return False
+
+    def _spin_unlock_irqrestore(self, node: ast.expr, lock: Any, flags: bool) -> Steps:
+        yield from self._spin_unlock(node, lock)
+
+    _spin_lock_irq = _spin_lock_irqsave
+
+    def _spin_unlock_irq(self, node: ast.expr, lock: Any) -> Steps:
+        yield from self._spin_unlock(node, lock)
 
     def _primitive(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Steps:
         """A step of the vocabulary: what its function does."""

@@ -317,6 +317,8 @@ def static_condition(f: Lowering, node: ast.expr) -> bool | None:
         return bool(getattr(known.object, node.attr, False)) if isinstance(known, Constant) else None
     if isinstance(node, ast.Name) and isinstance(f.constants.get(node.id), Constant):
         return True  # a parameter that is a function
+    if f.vocabulary and isinstance(node, ast.Name) and node.id in f.variables and isinstance(f.variables[node.id].type, Null):
+        return False  # one that is NULL in place of a function
     if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return None
     if node.func.id == "hasattr":

@@ -304,7 +304,8 @@ class Lowering:
         if isinstance(value, int):
             return self.integer(value, node)
         if is_object(value):
-            return Typed(ops.Imm(self.compiler.memory.address(value)), ir.Ptr(self.compiler.types.object_type(value)))
+            address = self.compiler.memory.address(value, node.id if isinstance(node, ast.Name) else "")
+            return Typed(ops.Imm(address), ir.Ptr(self.compiler.types.object_type(value)))
         return Constant(value)
 
     def integer(self, value: int, node: ast.AST) -> Typed:

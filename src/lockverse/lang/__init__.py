@@ -19,6 +19,7 @@ from . import (
     lists,
     locks,
     percpu_data,
+    percpu_refcount,
     rcu,
     rcu_callbacks,
     refcount,
@@ -39,6 +40,7 @@ from .locks import *
 from .null import NULL
 from .patch import applied, patch
 from .percpu_data import *
+from .percpu_refcount import *
 from .rcu import *
 from .rcu_callbacks import *
 from .refcount import *
@@ -58,6 +60,6 @@ __all__ = [
     "s64", "s8", "scheme", "smp_processor_id", "softirq", "sometimes", "struct", "task", "task_struct", "timer",
     "u16", "u32", "u64", "u8", "work", "wrapping",
     *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *lists.__all__,
-    *locks.__all__, *percpu_data.__all__, *rcu.__all__, *rcu_callbacks.__all__, *refcount.__all__, *slab.__all__, *spinlock.__all__,
-    *spinlock_irq.__all__, *srcu.__all__,
+    *locks.__all__, *percpu_data.__all__, *percpu_refcount.__all__, *rcu.__all__, *rcu_callbacks.__all__, *refcount.__all__,
+    *slab.__all__, *spinlock.__all__, *spinlock_irq.__all__, *srcu.__all__,
 ]  # fmt: skip

@@ -4,7 +4,7 @@ The rules are those at which the kernel's refcount_t warns and saturates (includ
 Linux 6.1): adding to 0 would bring back what is being freed, going below 0 frees twice. The run is broken there, so no count
 is ever saturated, and one that reaches the top of its range is an overflow. kref is include/linux/kref.h of the same version.
 
-Leaves out what the mutex's users need (refcount_dec_and_mutex_lock, kref_put_mutex).
+Leaves out saturation.
 """
 
 # mypy: disable-error-code="attr-defined,no-any-return,valid-type,call-arg"
@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from .environment import require
+from .mutexes import mutex, mutex_lock, mutex_unlock
 from .spinlock import spin_lock, spin_unlock, spinlock_t
+from .spinlock_irq import spin_lock_irqsave, spin_unlock_irqrestore
 from .step import step
 from .structs import struct
 from .types import ptr, s32
@@ -142,6 +144,28 @@ def refcount_dec_and_lock(r: ptr[refcount_t], lock: ptr[spinlock_t]) -> bool:
     return True
 
 
+def refcount_dec_and_lock_irqsave(r: ptr[refcount_t], lock: ptr[spinlock_t]) -> tuple[bool, bool]:
+    """As refcount_dec_and_lock(), the lock taken with interrupts disabled: `last, flags = ...`."""
+    if refcount_dec_not_one(r):
+        return False, False
+    flags = spin_lock_irqsave(lock)
+    if not refcount_dec_and_test(r):
+        spin_unlock_irqrestore(lock, flags)
+        return False, False
+    return True, flags
+
+
+def refcount_dec_and_mutex_lock(r: ptr[refcount_t], lock: ptr[mutex]) -> bool:
+    """As refcount_dec_and_lock(), with a mutex."""
+    if refcount_dec_not_one(r):
+        return False
+    mutex_lock(lock)
+    if not refcount_dec_and_test(r):
+        mutex_unlock(lock)
+        return False
+    return True
+
+
 @step("once")
 def kref_init(kref: ptr[kref]) -> None:
     """The object has one reference: its maker's."""
@@ -188,9 +212,18 @@ def kref_put_lock(kref: ptr[kref], release: Any, lock: ptr[spinlock_t]) -> bool:
     return False
 
 
+def kref_put_mutex(kref: ptr[kref], release: Any, lock: ptr[mutex]) -> bool:
+    """As kref_put_lock(), with a mutex."""
+    if refcount_dec_and_mutex_lock(kref.refcount, lock):
+        release(kref)
+        return True
+    return False
+
+
 __all__ = [
     "KREF_INIT", "REFCOUNT_INIT", "kref", "kref_get", "kref_get_unless_zero", "kref_init", "kref_put", "kref_put_lock",
-    "kref_read", "refcount_add", "refcount_add_not_zero", "refcount_dec", "refcount_dec_and_lock", "refcount_dec_and_test",
+    "kref_put_mutex", "kref_read", "refcount_add", "refcount_add_not_zero", "refcount_dec", "refcount_dec_and_lock",
+    "refcount_dec_and_lock_irqsave", "refcount_dec_and_mutex_lock", "refcount_dec_and_test",
     "refcount_dec_if_one", "refcount_dec_not_one", "refcount_inc", "refcount_inc_not_zero", "refcount_read", "refcount_set",
     "refcount_sub_and_test", "refcount_t",
 ]  # fmt: skip
