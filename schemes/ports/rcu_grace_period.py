@@ -87,7 +87,7 @@ def reader(rnp, me):
     """A context switch, a read section, and idle from then on."""
     rdp = rnp.rda[me]
     schedule(rdp)
-    p = rcu_dereference(rnp.head)
+    p = READ_ONCE(rnp.head)
     if p != NULL:
         WARN_ON(READ_ONCE(p.freed), "read after it was freed")
     rdp.idle = True

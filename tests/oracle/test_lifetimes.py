@@ -14,7 +14,7 @@ from lockverse.explore.bounds import Bounds
 from lockverse.session import check, open_file, tasks
 
 from ..reduction.pooled import pooled
-from ..support import write
+from ..support import WITHOUT_FINDINGS, write
 from .explore import brute_force
 
 
@@ -24,7 +24,7 @@ def test_brute_force_agrees(tmp_path: Path, first: int) -> None:
     for seed in range(first, first + 15):
         try:
             task = tasks(open_file(write(tmp_path, pooled(seed))), None, {}, every=False)[0]
-            outcome = check(task, Bounds(states=150), lambda _: None)
+            outcome = check(task, Bounds(states=150), lambda _: None, WITHOUT_FINDINGS)
         except Rejected:
             continue
         if outcome.bound is None:
