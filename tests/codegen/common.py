@@ -27,6 +27,7 @@ from lockverse.session import linked_of as compiled
 from ..oracle.programs import program
 from ..support import ROOT, SCHEMES, linked_of, scheme_text, write
 
+SHORT = 300  # ops of all threads together
 NO_BOUNDS = Bounds(states=200_000, seconds=None, memory=None)
 Key = tuple[object, ...]
 SUBSETS = [tuple(one for i, one in enumerate(REDUCTIONS) if number >> i & 1) for number in range(1 << len(REDUCTIONS))]
@@ -52,6 +53,11 @@ def corpus() -> dict[str, Linked]:
             for task in tasks(file, None, given, every=False):
                 found["-".join([name, task.scheme, *given.values()])] = compiled(task)
     return found
+
+
+def short_corpus() -> dict[str, Linked]:
+    """The schemes of it whose code is short: for tests that compile each many times."""
+    return {name: linked for name, linked in corpus().items() if sum(len(code.ops) for code in linked.codes) <= SHORT}
 
 
 def linked_text(folder: Path, body: str, scene: str, head: str = "") -> Linked:
