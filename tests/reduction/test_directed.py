@@ -386,7 +386,7 @@ SAME = "x = node()\ny = node()\ncpu(run, x, y)\ncpu(run, x, y)"
         ("x.big += 1", SAME, True), ("with x.lock:\n        x.big += 1", SAME, True), ("x.n = smp_processor_id()", SAME, False),
         ("if spin_trylock(x.lock):\n        x.big += 1\n        spin_unlock(x.lock)", SAME, True),
         ("x.big += 1", SAME.replace("cpu(run, x, y)\n", "cpu(run, y, x)\n", 1), False), ("x.big += 1\n    y.big += 1", SAME + "\ncpu(run, x, x)", True),
-        ("rcu_read_lock()\n    x.big += 1\n    rcu_read_unlock()", SAME, False), ("rcu_read_lock()\n    x.n = 1\n    rcu_read_unlock()\n    synchronize_rcu()", SAME, False),
+        ("rcu_read_lock()\n    x.big += 1\n    rcu_read_unlock()", SAME, True), ("rcu_read_lock()\n    x.n = 1\n    rcu_read_unlock()\n    synchronize_rcu()", SAME, False),  # grace periods have a bit for each reader
         ("x.big += 1", SAME + "\nat_rest(lambda: x.big == 2)", True),
     ],
 )  # fmt: skip
