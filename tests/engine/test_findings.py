@@ -122,6 +122,9 @@ def test_cells_are_told_apart(tmp_path: Path, engine: str, reductions: tuple[str
     assert told(tmp_path, BODY, "cpu(slot, x, 0)\ncpu(slot, x, 1)", engine, reductions).verdict == "holds"
     assert told(tmp_path, BODY, "cpu(slot, x, 1)\ncpu(slot, x, 1)", engine, reductions).reason == "data-race"
     assert told(tmp_path, BODY, "cpu(through, x)\ncpu(write, y)", engine, reductions).reason == "data-race"
+    for handler in ("interrupt(write, x, on=c)", "w = work_struct()\nwork(w, write, x)\ncpu(ask, w)", "t = timer_list()\ntimer(t, write, x, on=c)\ncpu(arm, t)"):
+        asked = BODY + "\ndef idle(x):\n    smp_mb()\n\ndef ask(w):\n    queue_work(w)\n\ndef arm(t):\n    mod_timer(t)\n"
+        assert told(tmp_path, asked, f"c = cpu(idle, x)\ncpu(read, x)\n{handler}", engine, reductions).reason == "data-race", handler
     assert told(tmp_path, BODY, "c = cpu(update, x)\ntask(update, x, on=c)", engine, reductions).verdict == "holds"  # one CPU: no race
 
 

@@ -18,8 +18,9 @@ from typing import Final
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import GUARD
-from lockverse.ir.ops import Op, Value
+from lockverse.ir.ops import Value
 from lockverse.ir.program import Code
+from lockverse.ir.types import Ptr, StructRef
 
 from .registers import successors
 
@@ -28,6 +29,9 @@ SEQ_BEGINS: Final = (
     "write_seqlock",
 )  # fmt: skip
 SEQ_ENDS: Final = ("read_seqcount_retry", "read_seqretry", "write_seqcount_end", "raw_write_seqcount_end", "write_sequnlock")
+
+
+OWN: Final = ("task_struct", "call_single_data_t", "work_struct", "timer_list")  # structs that are the vocabulary's, never raced for
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,14 @@ def _accesses(code: Code, pc: int) -> list[ops.Load | ops.Store]:
     return found
 
 
-def _is_guard(code: Code, op: Op) -> bool:
-    """Whether an op looks at what belongs to a task: whether it has its CPU, which CPU that is."""
-    if not isinstance(op, ops.Load):
-        return False
-    own = (isinstance(one, ops.Field) and one.dst == op.address and one.name.startswith("task_struct.") for one in code.ops)
-    return code.registers[op.dst.number].name == GUARD or any(own)
+def _is_guard(code: Code, op: ops.Load | ops.Store) -> bool:
+    """Whether an op is about what belongs to a task or to what a handler is asked for with: who has the CPU, that a handler
+    has ended, which rides along with its last access."""
+    own = (isinstance(one, ops.Field) and one.dst == op.address and _is_own(code, one.base) for one in code.ops)
+    return (isinstance(op, ops.Load) and code.registers[op.dst.number].name == GUARD) or any(own)
+
+
+def _is_own(code: Code, base: Value) -> bool:
+    """Whether a pointer is to one of the vocabulary's own structs."""
+    kind = code.registers[base.number].type if isinstance(base, ops.Reg) else None
+    return isinstance(kind, Ptr) and isinstance(kind.target, StructRef) and kind.target.name in OWN
