@@ -53,7 +53,7 @@ EXCUSES = {
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
-    "cgroup_attach_task: spin_lock(cgroup.cgroup_mutex)": "one task moves",
+    "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
 
 _UNLOCK = memcontrol.__dict__["__folio_memcg_unlock"]
