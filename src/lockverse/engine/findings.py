@@ -71,7 +71,9 @@ def _circle(linked: Linked, edges: set[Taking], run: Search) -> Result | None:
     done: dict[Taking, Result] = {}
     while unknown := _in_circles(edges) - done.keys():
         result = run(Traps(takings=frozenset(unknown)))
-        if result.failing is None or result.failing.reason is not Reason.LOCK_ORDER:
+        if result.failing is None:
+            if not result.complete:
+                return result  # whether there is a circle is not known
             edges = edges - unknown
             continue
         found = _taken(linked, result.failing, unknown)
@@ -131,9 +133,13 @@ def _inversion(linked: Linked, uses: list[Use], run: Search) -> Result | None:
         for lock in sorted(inside & below):
             opened = Taking(lock, open_to=context)
             result = run(Traps(takings=frozenset({opened})))
-            if result.failing is None or result.failing.reason is not Reason.IRQ_LOCK_INVERSION:
+            if result.failing is None:
+                if not result.complete:
+                    return result
                 continue
             used = run(Traps(takings=frozenset({Taking(lock, inside=context)})))
-            if used.failing is not None and used.failing.reason is Reason.IRQ_LOCK_INVERSION:
+            if used.failing is not None:
                 return replace(result, failing=replace(result.failing, taking=opened))
+            if not used.complete:
+                return used
     return None
