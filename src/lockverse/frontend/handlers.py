@@ -1,12 +1,12 @@
 """The code round a handler: it waits to begin, runs the scheme's function, ends, and perhaps begins again.
 
 How it begins and ends are functions of the vocabulary (lang/handlers.py). Before it begins it is at rest: nothing says that it
-ever will; but while one has been asked for, nothing is at rest. Leaves out where it may begin: passes/contexts.py.
+ever will; but one that has been asked for is not. Leaves out where it may begin: passes/contexts.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING
 
@@ -66,35 +66,12 @@ def _call(compiler: Compiler, build: Builder, cpu: CpuDeclaration, function: Cal
     build.emit(ops.Call((), instance.name, passed, probe.at(probe.node)))
 
 
-def when_quiet(compiler: Compiler, condition: str, cells: Sequence[int], at: int) -> str:
-    """Make the function of an at_rest property, whose own is `condition`, that holds as well while one of `cells` is not 0; give its
-    name."""
-    build = Builder()
-    busy = build.block()
-    for cell in cells:
-        kind = compiler.memory.cells[cell].type
-        asked, following = build.register("asked", kind, "temp"), build.block()
-        build.emit(ops.Load(asked, ops.Imm(cell), kind, at))
-        build.emit(ops.Branch(asked, busy, following, at))
-        build.enter(following)
-    holds = build.register("holds", ir.Bool(), "temp")
-    build.emit(ops.Call((holds,), condition, (), at))
-    build.emit(ops.Return((holds,), at))
-    build.enter(busy)
-    build.emit(ops.Return((ops.Imm(1),), at))
-    name = compiler.unique(f"{condition} when quiet")
-    compiler.functions[name] = build.finish(name, (ir.Bool(),), 0, observer=True, primitive=False)
-    return name
-
-
-def asked_for(compiler: Compiler, cpus: Iterable[CpuDeclaration]) -> list[int]:
-    """The cells that say that an IPI, a timer or a work item has been asked for."""
-    found = []
-    for cpu in cpus:
-        if cpu.request is not None:
-            kind = compiler.types.object_type(cpu.request)
-            assert isinstance(kind, ir.StructRef)
-            field = compiler.types.structs[kind.name].field("pending")
-            assert field is not None
-            found.append(compiler.memory.address(cpu.request) + field.offset)
-    return found
+def asked_for(compiler: Compiler, cpu: CpuDeclaration) -> int:
+    """The cell that says that an IPI, a timer or a work item has been asked for (Thread.pending); 0 for what nobody asks for."""
+    if cpu.request is None:
+        return 0
+    kind = compiler.types.object_type(cpu.request)
+    assert isinstance(kind, ir.StructRef)
+    field = compiler.types.structs[kind.name].field("pending")
+    assert field is not None
+    return compiler.memory.address(cpu.request) + field.offset

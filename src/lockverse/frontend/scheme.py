@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -27,7 +27,7 @@ from lockverse.lang.task import HARDIRQ, SOFTIRQ, task_struct
 from .callbacks import context
 from .calls import parameter_types
 from .compiler import Compiler
-from .handlers import asked_for, handler, when_quiet
+from .handlers import asked_for, handler
 from .leaks import leak_property
 from .load import guarded
 from .lowering import OBSERVER, STEPS, Lowering
@@ -189,7 +189,7 @@ class _Assembly:
             self._bad(_place_of_scheme(self.scheme, self.file), problem, "in this scene")
         compiler = self.compiler
         if compiler.pools:
-            properties.append(self._when_quiet(leak_property(compiler)))
+            properties.append(leak_property(compiler))
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
             (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),
@@ -239,7 +239,7 @@ class _Assembly:
         found = self.compiler.sources.find(function)
         if cpu.enter is not None and found is not None and not self.compiler.reporter.any:
             name = handler(self.compiler, cpu, instance, Lowering(self.compiler, function, *found, STEPS))
-        return Thread(cpu.task.cpu, name, function.__name__, passed, task, CONTEXTS[cpu.task.context])
+        return Thread(cpu.task.cpu, name, function.__name__, passed, task, CONTEXTS[cpu.task.context], asked_for(self.compiler, cpu))
 
     def _arguments(
         self, function: FunctionType, args: tuple[object, ...], kwargs: Mapping[str, object], place: Place
@@ -333,15 +333,7 @@ class _Assembly:
         if instance.results != (ir.Bool(),) and not self.compiler.reporter.any:
             self._bad(place, "a property is true or false", f"this gives {instance.results[0] if instance.results else 'nothing'}", code="K301")
             return None
-        made = Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
-        return self._when_quiet(made) if one.kind == "at-rest" else made
-
-    def _when_quiet(self, one: Property) -> Property:
-        """A property that is looked at when all are at rest, and nothing has been asked for."""
-        busy = asked_for(self.compiler, self.scene.cpus)
-        if not busy or self.compiler.reporter.any:
-            return one
-        return replace(one, function=when_quiet(self.compiler, one.function, busy, one.origin))
+        return Property(one.kind, one.message or self._text(condition), instance.name, self._origin(condition))
 
     def _text(self, condition: FunctionType) -> str:
         found = self.compiler.sources.find(condition)

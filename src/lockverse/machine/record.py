@@ -271,10 +271,9 @@ class _Recorder:
 
     def _side(self, state: MachineState, thread: int) -> Side:
         """The access that a thread stands before, as it would be if it came next."""
-        pc, registers = state[1][thread]
-        code = self.linked.codes[thread]
-        single, step = singles(code)[pc], code.ops[pc]
-        address = registers[single.target.number] if isinstance(single.target, ops.Reg) else single.target.value
+        pc, code = state[1][thread][0], self.linked.codes[thread]
+        single, step, address = singles(code)[pc], code.ops[pc], self.machine.target(state, thread)
+        assert address is not None
         cell = self.linked.program.cells[address]
         notes = _Notes(self.linked, self.names)
         Interpreter(self.linked).step(state, thread, 0, notes)  # without traps: this one step is not a fault
@@ -356,7 +355,7 @@ class _Recorder:
         stuck = []
         fits = True
         for thread in range(self.machine.threads):
-            if not self.machine.at_rest(state, thread) and not self._is_interrupted(state, thread):
+            if not self.machine.at_rest(state, thread) and not self._has_to_wait(state, thread):
                 fits &= isinstance(self.machine.step(state, thread, 0), protocol.Blocked)
                 stuck.append(self._blocked(state, thread))
         message = "; ".join(self._waits(one) for one in stuck)
@@ -376,7 +375,7 @@ class _Recorder:
         step = self.linked.codes[thread].ops[pc]
         assert isinstance(step, Step)
         notes = _Notes(self.linked, self.names)
-        target = None if step.target is None else registers[step.target.number] if isinstance(step.target, ops.Reg) else step.target.value
+        target = self.machine.target(state, thread)
         name = None if target is None else self._named(target, step, thread)
         holder = None
         if target in self.names.locks:
@@ -394,15 +393,18 @@ class _Recorder:
 
     def _keeper(self, state: MachineState, thread: int) -> int | None:
         """The thread that keeps another off its CPU."""
-        step = self.linked.codes[thread].ops[state[1][thread][0]]
-        assert isinstance(step, Step)
-        begins = self.columns[thread].context != "task" and step.kind in ENTRIES
+        begins = self._begins(state, thread)
         return next((one.thread for one in keepers(self.linked.program, thread, begins=begins) if state[0][one.cell]), None)
 
-    def _is_interrupted(self, state: MachineState, thread: int) -> bool:
-        """Whether a handler runs on the thread's CPU: that one is what is stuck."""
+    def _begins(self, state: MachineState, thread: int) -> bool:
+        """Whether a thread is a handler that has not begun."""
+        step = self.linked.codes[thread].ops[state[1][thread][0]]
+        return self.columns[thread].context != "task" and isinstance(step, Step) and step.kind in ENTRIES
+
+    def _has_to_wait(self, state: MachineState, thread: int) -> bool:
+        """Whether a thread waits for its CPU while a handler runs there, or is one that has not begun: others are what is stuck."""
         other = self._keeper(state, thread)
-        return other is not None and self.columns[other].context != "task"
+        return other is not None and (self._begins(state, thread) or self.columns[other].context != "task")
 
     def _named(self, target: int, step: Step, thread: int) -> str:
         """The name of what a step is about: several objects can begin at one address."""
