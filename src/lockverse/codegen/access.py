@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .encoding import Encoding, HeldBit, Linear, Listed, OrNull
-from .layout import Field, Layout, Place
+from .layout import Field, Layout, Place, Standing
 from .text import Tables, Writer, literal
 
 FEW: Final = 2  # cells between which a compare decides; more are looked up
@@ -33,6 +33,20 @@ class Access:
     def read(self, one: Field) -> str:
         """The value of a field."""
         return self.decode(self.bits(one.place), one.encoding)
+
+    def stands(self, thread: int, pc: int) -> str:
+        """An i1: the thread stands before the step at `pc`."""
+        one = self.layout.threads[thread]
+        return self.out.compare("eq", self.bits(one.place), str(one.positions.index(pc)))
+
+    def kept(self, standing: Standing, number: int) -> str:
+        """What a register holds that is kept where a thread stands."""
+        if number in standing.constants:
+            return literal(standing.constants[number])
+        if number in standing.fields:
+            return self.read(standing.fields[number])
+        copy = next(one for one in standing.derived if one.register == number)
+        return self.out.binary("add", self.out.binary("mul", self.kept(standing, copy.base), literal(copy.scale)), literal(copy.offset))
 
     def put(self, word: int, keep: str, code: str) -> None:
         """Word := the bits of it in `keep`, with `code` in place of the others."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from lockverse.ir import ops
 
 from .access import Access
-from .layout import Layout, Standing
-from .text import Writer, literal
+from .layout import Layout
+from .text import Writer
 
 
 def referred(out: Writer, access: Access, layout: Layout, base: str, size: int) -> str:
@@ -21,19 +21,7 @@ def referred(out: Writer, access: Access, layout: Layout, base: str, size: int) 
             step = layout.linked.codes[number].ops[pc]
             assert isinstance(step, ops.Step)
             for register in step.holds:
-                here = out.compare("eq", access.bits(mine.place), str(mine.positions.index(pc)))
-                offset = out.binary("sub", _kept(out, access, standing, register.number), base)
-                inside = out.binary("and", here, out.compare("ult", offset, str(size)), "i1")
+                offset = out.binary("sub", access.kept(standing, register.number), base)
+                inside = out.binary("and", access.stands(number, pc), out.compare("ult", offset, str(size)), "i1")
                 found = out.binary("or", found, inside, "i1")
     return found
-
-
-def _kept(out: Writer, access: Access, standing: Standing, number: int) -> str:
-    """A register that is kept where a thread stands."""
-    if number in standing.constants:
-        return literal(standing.constants[number])
-    if number in standing.fields:
-        return access.read(standing.fields[number])
-    copy = next(one for one in standing.derived if one.register == number)
-    base = _kept(out, access, standing, copy.base)
-    return out.binary("add", out.binary("mul", base, literal(copy.scale)), literal(copy.offset))

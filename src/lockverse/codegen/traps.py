@@ -74,27 +74,16 @@ class TrapWriter:
 
     def _stands(self, function: Function, mine: Single, env: Env, thread: int, pc: int, one: Single) -> str:
         """An i1: that thread stands before that access, and it is to the same cell."""
-        out, theirs = function.out, self.layout.threads[thread]
-        here = out.compare("eq", function.access.bits(theirs.place), str(theirs.positions.index(pc)))
+        out, here = function.out, function.access.stands(thread, pc)
         a, b = self.values.addresses(mine.target, env), self.values.addresses(one.target, self.values.flows[thread].entry[pc])
         if len(a) == 1 and a == b:
             return here
-        same = out.compare("eq", function.operand(mine.target, env), self._register(function, thread, pc, one.target))
+        same = out.compare("eq", function.operand(mine.target, env), self._theirs(function, thread, pc, one.target))
         return out.binary("and", here, same, "i1")
 
-    def _register(self, function: Function, thread: int, pc: int, value: Value) -> str:
-        """What another thread's register holds."""
-        if isinstance(value, Imm):
-            return literal(value.value)
-        standing = self.layout.threads[thread].standing[pc]
-        if value.number in standing.constants:
-            return literal(standing.constants[value.number])
-        if value.number in standing.fields:
-            return function.access.read(standing.fields[value.number])
-        copy = next(one for one in standing.derived if one.register == value.number)
-        base = self._register(function, thread, pc, ops.Reg(copy.base))
-        scaled = function.out.binary("mul", base, literal(copy.scale))
-        return function.out.binary("add", scaled, literal(copy.offset))
+    def _theirs(self, function: Function, thread: int, pc: int, value: Value) -> str:
+        """What an operand of another thread's holds."""
+        return literal(value.value) if isinstance(value, Imm) else function.access.kept(self.layout.threads[thread].standing[pc], value.number)
 
     # Locks
 
@@ -128,12 +117,11 @@ class TrapWriter:
         """An i1: another thread stands before a step that waits for the lock."""
         found = "false"
         for flow in self.values.flows:
-            place = self.layout.threads[flow.thread]
-            for pc in place.standing if flow.thread != function.flow.thread else ():
+            for pc in self.layout.threads[flow.thread].standing if flow.thread != function.flow.thread else ():
                 step = flow.code.ops[pc]
                 if isinstance(step, ops.Step) and step.takes and step.target is not None and lock in self.values.addresses(step.target, flow.entry[pc]):
-                    here = function.out.compare("eq", function.access.bits(place.place), str(place.positions.index(pc)))
-                    same = function.out.compare("eq", self._register(function, flow.thread, pc, step.target), str(lock))
+                    here = function.access.stands(flow.thread, pc)
+                    same = function.out.compare("eq", self._theirs(function, flow.thread, pc, step.target), str(lock))
                     found = function.out.binary("or", found, function.out.binary("and", here, same, "i1"), "i1")
         return found
 

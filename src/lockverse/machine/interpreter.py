@@ -9,7 +9,7 @@ Leaves out speed, and any order of accesses but the program's own: memory is seq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -63,7 +63,12 @@ class Run:
 
     def value(self, value: Value) -> int:
         """What an operand is now."""
-        return self.registers[value.number] if isinstance(value, Reg) else value.value
+        return operand(value, self.registers)
+
+
+def operand(value: Value, registers: Sequence[int]) -> int:
+    """What an operand is, with these registers."""
+    return registers[value.number] if isinstance(value, Reg) else value.value
 
 
 Watch: TypeAlias = Callable[[Op, Run], None]
@@ -75,7 +80,7 @@ class Interpreter:
     def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP, traps: Traps = NO_TRAPS) -> None:
         self.linked, self.names, self.traps = linked, Names(linked.program), traps
         self._singles = [singles(code) for code in linked.codes] if traps.races else []
-        self._went: set[tuple[ops.Branch, bool]] = set()
+        self._went: set[tuple[int, int, bool]] = set()  # by thread and position, the ways that branches went
         self._fired: set[int] = set()
         self._waited: set[int] = set()
         self._limit = ops_in_a_step
@@ -151,15 +156,21 @@ class Interpreter:
 
     def exercised(self) -> set[Item]:
         """All that this machine has done so far."""
-        found: set[Item] = {way for op, taken in self._went for side, way in ways(self.linked, op) if side == taken}
+        found: set[Item] = set(self._ways())
         threads = self.linked.program.threads
         found.update(Fires(thread) for thread in self._fired if threads[thread].context != "task")
         return found | {Contended(lock) for lock in self._waited}
 
+    def _ways(self) -> Iterator[Item]:
+        for thread, pc, taken in self._went:
+            op = self.linked.codes[thread].ops[pc]
+            assert isinstance(op, ops.Branch)
+            yield from (way for side, way in ways(self.linked, op) if side == taken)
+
     def _note_waiting(self, run: Run, pc: int, registers: tuple[int, ...]) -> None:
         step = run.code.ops[pc]
         if isinstance(step, ops.Step) and step.takes and step.target is not None:
-            self._waited.add(registers[step.target.number] if isinstance(step.target, Reg) else step.target.value)
+            self._waited.add(operand(step.target, registers))
 
     # Findings
 
@@ -169,7 +180,8 @@ class Interpreter:
         other = None if mine is None or not mine.plain else self.meets(state, thread)
         if other is None or mine is None:
             return None
-        cell = self._target(state, thread)
+        cell = self.target(state, thread)
+        assert cell is not None
         ways = [f"{self.linked.program.threads[n].title}() {_way(self._singles[n][state[1][n][0]])}" for n in (thread, other)]
         message = f"data race on {self.names.cell(cell)}: {ways[0]} it while {ways[1]} it"
         return Faulted(Reason.DATA_RACE, message, f"DATA RACE {self.names.cell(cell)}", self.linked.codes[thread].ops[state[1][thread][0]].at)
@@ -177,22 +189,21 @@ class Interpreter:
     def meets(self, state: MachineState, thread: int) -> int | None:
         """The first thread on another CPU that stands before an access which conflicts with the one `thread` stands before."""
         mine = self._singles[thread].get(state[1][thread][0])
-        cell = self._target(state, thread)
+        cell = self.target(state, thread)
         for other, (pc, _) in enumerate(state[1]):
             theirs = self._singles[other].get(pc)
             if mine is None or theirs is None or not (mine.writes or theirs.writes):
                 continue
             apart = self.linked.program.threads[other].cpu != self.linked.program.threads[thread].cpu
-            if apart and self._target(state, other) == cell:
+            if apart and self.target(state, other) == cell:
                 return other
         return None
 
-    def _target(self, state: MachineState, thread: int) -> int:
+    def target(self, state: MachineState, thread: int) -> int | None:
+        """The address of the object that the step a thread stands before is about, if it is about one."""
         pc, registers = state[1][thread]
-        one = self._singles[thread].get(pc)
-        if one is None:
-            return 0
-        return registers[one.target.number] if isinstance(one.target, Reg) else one.target.value
+        step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
+        return operand(step.target, registers) if isinstance(step, ops.Step) and step.target is not None else None
 
     def _holds(self, run: Run, lock: int) -> bool:
         readers = self._readers.get(lock)
@@ -393,9 +404,9 @@ class Interpreter:
 
     def _branch(self, run: Run, op: ops.Branch) -> None:
         taken = bool(run.value(op.condition))
-        run.pc = op.yes if taken else op.no
         if run.thread >= 0 and (op.yes_decides is not None or op.no_decides is not None):
-            self._went.add((op, taken))
+            self._went.add((run.thread, run.pc - 1, taken))
+        run.pc = op.yes if taken else op.no
 
     def _return(self, run: Run, op: ops.Return) -> None:
         if run.thread < 0:

@@ -29,8 +29,6 @@ SEQ_BEGINS: Final = (
     "write_seqlock",
 )  # fmt: skip
 SEQ_ENDS: Final = ("read_seqcount_retry", "read_seqretry", "write_seqcount_end", "raw_write_seqcount_end", "write_sequnlock")
-
-
 OWN: Final = ("task_struct", "call_single_data_t", "work_struct", "timer_list")  # structs that are the vocabulary's, never raced for
 
 
@@ -45,10 +43,10 @@ class Single:
 
 def singles(code: Code) -> Mapping[int, Single]:
     """The steps of a code that are one access, by position."""
-    found, guarded = {}, _guarded(code)
+    found, guarded, own = {}, _guarded(code), _own_addresses(code)
     for pc, op in enumerate(code.ops):
         if isinstance(op, ops.Step) and op.target is not None:
-            one = _single(code, pc, op, guarded=pc in guarded)
+            one = _single(code, pc, op, own, guarded=pc in guarded)
             if one is not None:
                 found[pc] = one
     return found
@@ -70,8 +68,8 @@ def _guarded(code: Code) -> set[int]:
     return {pc for pc, one in inside.items() if one}
 
 
-def _single(code: Code, pc: int, step: ops.Step, *, guarded: bool) -> Single | None:
-    accesses = list(_accesses(code, pc))
+def _single(code: Code, pc: int, step: ops.Step, own: set[int], *, guarded: bool) -> Single | None:
+    accesses = _accesses(code, pc, own)
     if not accesses or any(one.address != step.target for one in accesses):
         return None
     writes = any(isinstance(one, ops.Store) for one in accesses)
@@ -79,13 +77,14 @@ def _single(code: Code, pc: int, step: ops.Step, *, guarded: bool) -> Single | N
     return Single(step.target, writes, step.order == "plain" and not guarded)
 
 
-def _accesses(code: Code, pc: int) -> list[ops.Load | ops.Store]:
-    """The loads and stores of a step, those that see who has the CPU aside."""
+def _accesses(code: Code, pc: int, own: set[int]) -> list[ops.Load | ops.Store]:
+    """The loads and stores of a step, those aside that are about who has the CPU, or that a handler has ended, which rides along with
+    its last access."""
     found, seen, waiting = [], {pc}, [pc]
     while waiting:
         here = waiting.pop()
         op = code.ops[here]
-        if isinstance(op, ops.Load | ops.Store) and not _is_guard(code, op):
+        if isinstance(op, ops.Load | ops.Store) and not _is_ours(code, op, own):
             found.append(op)
         for target in successors(op, here):
             if target not in seen and not isinstance(code.ops[target], ops.Step):
@@ -94,14 +93,16 @@ def _accesses(code: Code, pc: int) -> list[ops.Load | ops.Store]:
     return found
 
 
-def _is_guard(code: Code, op: ops.Load | ops.Store) -> bool:
-    """Whether an op is about what belongs to a task or to what a handler is asked for with: who has the CPU, that a handler
-    has ended, which rides along with its last access."""
-    own = (isinstance(one, ops.Field) and one.dst == op.address and _is_own(code, one.base) for one in code.ops)
-    return (isinstance(op, ops.Load) and code.registers[op.dst.number].name == GUARD) or any(own)
+def _is_ours(code: Code, op: ops.Load | ops.Store, own: set[int]) -> bool:
+    guard = isinstance(op, ops.Load) and code.registers[op.dst.number].name == GUARD
+    return guard or (isinstance(op.address, ops.Reg) and op.address.number in own)
 
 
-def _is_own(code: Code, base: Value) -> bool:
-    """Whether a pointer is to one of the vocabulary's own structs."""
-    kind = code.registers[base.number].type if isinstance(base, ops.Reg) else None
+def _own_addresses(code: Code) -> set[int]:
+    """The registers that hold addresses inside the vocabulary's own structs."""
+    return {op.dst.number for op in code.ops if isinstance(op, ops.Field) and isinstance(op.base, ops.Reg) and _is_own(code, op.base)}
+
+
+def _is_own(code: Code, base: ops.Reg) -> bool:
+    kind = code.registers[base.number].type
     return isinstance(kind, Ptr) and isinstance(kind.target, StructRef) and kind.target.name in OWN
