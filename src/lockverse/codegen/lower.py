@@ -209,13 +209,15 @@ class Function:
         """A handler begins, or somebody is about to take a lock that another waits for as well."""
         if op.kind in ENTRIES:
             self._note(Fires(self.flow.thread))
-        wanted = [item for item in self.context.notes if isinstance(item, Contended)] if op.takes else []
-        for item in wanted:
-            assert op.target is not None
-            if item.lock in self.context.values.addresses(op.target, env):
-                met = self.context.traps.wanted_by_another(self, item.lock)
-                mine = self.out.compare("eq", self.operand(op.target, env), str(item.lock))
-                self._note(item, self.out.binary("and", met, mine, "i1"))
+        self._note_lock(op, env, lambda lock: self.context.traps.wanted_by_another(self, lock))
+
+    def _note_lock(self, step: ops.Step, env: Env, condition: Callable[[int], str]) -> None:
+        """If a step takes a lock that is to be noted, and an i1 of that lock is true, note it."""
+        for item in self.context.notes if step.takes and step.target is not None else ():
+            assert step.target is not None
+            if isinstance(item, Contended) and item.lock in self.context.values.addresses(step.target, env):
+                mine = self.out.compare("eq", self.operand(step.target, env), str(item.lock))
+                self._note(item, self.out.binary("and", condition(item.lock), mine, "i1"))
 
     def _note(self, item: Item, condition: str = "true") -> None:
         flag = self.context.notes.get(item)
@@ -272,6 +274,15 @@ class Function:
         task = self.layout.linked.program.threads[self.flow.thread].task
         return self.out.compare("eq", self.access.read_at("0", [lock]), str(task))
 
+    def holds_shared(self, lock: int) -> str:
+        """An i1: this thread is a reader of the lock at that address."""
+        readers = self.layout.linked.program.readers().get(lock)
+        known = frozenset((0,)) if readers is None else self.context.values.cells[readers]
+        if readers is None or (known is not ANY and not any(one >> self.flow.thread & 1 for one in known)):
+            return "false"
+        mine = self.out.binary("and", self.access.read_at("0", [readers]), str(1 << self.flow.thread))
+        return self.out.compare("ne", mine, "0")
+
     def held_for(self, address: str, locks: Mapping[int, int], pc: int | None = None) -> str:
         """An i1: the lock that belongs to the cell at `address` is held, or it has none."""
         if not any(locks.values()):
@@ -294,19 +305,9 @@ class Function:
             self.out.unless(self.held_for(address, {cell: protected.get(cell, FREE) for cell in cells}), "unfit")
 
     def _await(self, op: ops.Await, env: Env) -> None:
-        self._note_waiting(op, env)
+        if self.flow.thread >= 0 and self._began is not None:
+            self._note_lock(self._began, env, lambda _: self.out.compare("eq", self.operand(op.condition, env), "0"))
         self.out.unless(self._truth(op.condition, env), "blocked")
-
-    def _note_waiting(self, op: ops.Await, env: Env) -> None:
-        """A thread that cannot take a lock waits for it."""
-        step = self._began
-        if self.flow.thread < 0 or step is None or not step.takes or step.target is None:
-            return
-        for item in self.context.notes:
-            if isinstance(item, Contended) and item.lock in self.context.values.addresses(step.target, env):
-                waits = self.out.compare("eq", self.operand(op.condition, env), "0")
-                mine = self.out.compare("eq", self.operand(step.target, env), str(item.lock))
-                self._note(item, self.out.binary("and", waits, mine, "i1"))
 
     def _assume(self, op: ops.Assume, env: Env) -> None:
         self.out.unless(self._truth(op.condition, env), "pruned")
@@ -361,11 +362,9 @@ class Function:
                 self.out.unless("false" if self._held(lock) else "true", "fault")
             elif known is ANY or task in known:
                 self.out.unless(self.out.compare("ne", self.access.read_at("0", [lock]), str(task)), "fault")
-        for readers in program.readers().values():
-            known = self.context.values.cells[readers]
-            if known is ANY or any(one >> self.flow.thread & 1 for one in known):
-                mine = self.out.binary("and", self.access.read_at("0", [readers]), str(1 << self.flow.thread))
-                self.out.unless(self.out.compare("eq", mine, "0"), "fault")
+        for lock in program.readers():
+            if (shared := self.holds_shared(lock)) != "false":
+                self.out.unless(self.out.binary("xor", shared, "true", "i1"), "fault")
         for rule in EXIT_RULES:
             offset = program.task_offset(rule.field)
             if offset is not None and self.context.values.cells[task + offset] != frozenset((0,)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockverse.ir import ops
-from lockverse.ir.contexts import CONTEXTS
+from lockverse.ir.contexts import CLOSED_BY, CONTEXTS
 from lockverse.ir.ops import Imm, Value
 from lockverse.ir.program import Code
 from lockverse.ir.traps import Taking, Traps
@@ -101,13 +101,13 @@ class TrapWriter:
     def _conditions(self, function: Function, one: Taking) -> Iterator[str]:
         program, number = self.layout.linked.program, function.flow.thread
         if one.held:
-            yield self._holds(function, one.held)
+            yield function.out.binary("or", function.holds(one.held), function.holds_shared(one.held), "i1")
         if not one.open_to:
             return
         if CONTEXTS.index(program.threads[number].context) >= CONTEXTS.index(one.open_to):
             yield "false"
-        for field_ in ("irqs_disabled",) if one.open_to == "hardirq" else ("irqs_disabled", "softirq_count"):
-            offset = program.task_offset(field_)
+        for closing in CLOSED_BY[one.open_to]:
+            offset = program.task_offset(closing)
             assert offset is not None
             cell = program.threads[number].task + offset
             if self.values.cells[cell] != frozenset((0,)):
@@ -124,11 +124,3 @@ class TrapWriter:
                     same = function.out.compare("eq", self._theirs(function, flow.thread, pc, step.target), str(lock))
                     found = function.out.binary("or", found, function.out.binary("and", here, same, "i1"), "i1")
         return found
-
-    def _holds(self, function: Function, lock: int) -> str:
-        held = function.holds(lock)
-        readers = self.layout.linked.program.readers().get(lock)
-        if readers is None or self.values.cells[readers] == frozenset((0,)):
-            return held
-        mine = function.out.binary("and", function.access.read_at("0", [readers]), str(1 << function.flow.thread))
-        return function.out.binary("or", held, function.out.compare("ne", mine, "0"), "i1")

@@ -16,7 +16,7 @@ closes the other holes at the end of a level. Leaves out memory and growth of th
 
 from __future__ import annotations
 
-from lockverse.codegen.lower import COMPLETED, COUNT_BITS, DEADLOCK, END, FAULT, FLAGS_AT, REPEATED, TOO_LONG
+from lockverse.codegen.lower import COMPLETED, COUNT_BITS, DEADLOCK, END, FAULT, FLAGS_AT, TOO_LONG
 from lockverse.codegen.lower import LAYOUT as LAYOUT_FLAG
 from lockverse.jit.dialect import (
     call,
@@ -103,11 +103,10 @@ P_NEW = 13  # states appended
 P_COMPLETED = 14
 P_ENDS = 15
 P_WITNESS = 16
-P_REPEATED = 17  # states with a move that passes a loop
+P_NOTED = 17  # all flags of all expansions
 P_CHOSEN = 19  # address for a word for each pending successor
 P_CHECKED = 20  # the states before it in the block of places are checked
 P_NOWHERE = 21  # written where a branch would cost more
-P_NOTED = 22  # all flags of all expansions
 P_GROUPS = 18  # address for two words for each of BATCH states: used by `mark`
 WORKER_WORDS = 24
 HASH_BYTES = 16
@@ -259,7 +258,6 @@ def account(worker: int, state: int, flags: int) -> int:
     store(worker, P_NOTED, load(worker, P_NOTED) | flags)
     store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
     store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
-    store(worker, P_REPEATED, load(worker, P_REPEATED) + ((flags & REPEATED) != 0))
     if flags & LOGGED:
         return write_log(worker, flags, state)
     return 0

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, TOO_LONG
+from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, REPEATED, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.coverage import Item
@@ -380,7 +380,7 @@ class NativeSearch:
         for bit, number in enumerate(asked):
             if not witness >> bit & 1:
                 return Failing(Reason.SOMETIMES, (), 0, number)
-        repeated = self.store.total(kernel.P_REPEATED)  # the moves that came back in a loop: without any, nothing can spin
+        repeated = self.store.noted() & REPEATED  # no move came back in a loop: nothing can spin
         return self._spinning() if self.compiled.may_repeat and repeated else None
 
     def _spinning(self) -> Failing | None:

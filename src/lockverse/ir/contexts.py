@@ -19,6 +19,7 @@ from .program import Program
 
 CONTEXTS: Final = ("task", "softirq", "hardirq", "nmi")  # each interrupts those before it
 ENTRIES: Final = ("interrupt", "softirq", "nmi")  # the kinds of the steps with which a handler begins
+CLOSED_BY: Final = {"hardirq": ("irqs_disabled",), "softirq": ("irqs_disabled", "softirq_count")}  # fields of a task that keep handlers away
 GUARD: Final = "guard"  # the name of the registers in which it is worked out whether a step may be taken: what these load is no access
 
 

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
-from lockverse.ir.contexts import CONTEXTS, ENTRIES
+from lockverse.ir.contexts import CLOSED_BY, CONTEXTS, ENTRIES
 from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.objects import addresses_of_types
@@ -80,6 +80,7 @@ class Interpreter:
     def __init__(self, linked: Linked, ops_in_a_step: int = OPS_IN_A_STEP, traps: Traps = NO_TRAPS) -> None:
         self.linked, self.names, self.traps = linked, Names(linked.program), traps
         self._singles = [singles(code) for code in linked.codes] if traps.races else []
+        self._takings = sorted(traps.takings)
         self._went: set[tuple[int, int, bool]] = set()  # by thread and position, the ways that branches went
         self._fired: set[int] = set()
         self._waited: set[int] = set()
@@ -214,7 +215,7 @@ class Interpreter:
         """A lock is about to be taken: is that a finding?"""
         assert op.target is not None
         lock, me = run.value(op.target), self.linked.program.threads[run.thread]
-        for one in sorted(self.traps.takings):
+        for one in self._takings:
             if one.wanted != lock or (one.held and not self._holds(run, one.held)) or (one.inside and one.inside != me.context):
                 continue
             if one.open_to and not self._is_open(run, one.open_to):
@@ -228,8 +229,7 @@ class Interpreter:
 
     def _is_open(self, run: Run, context: str) -> bool:
         me = self.linked.program.threads[run.thread]
-        fields = ("irqs_disabled",) if context == "hardirq" else ("irqs_disabled", "softirq_count")
-        offsets = [self.linked.program.task_offset(field) for field in fields]
+        offsets = [self.linked.program.task_offset(field) for field in CLOSED_BY[context]]
         return CONTEXTS.index(me.context) < CONTEXTS.index(context) and not any(run.memory[me.task + o] for o in offsets if o is not None)
 
     # Running
