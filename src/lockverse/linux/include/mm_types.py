@@ -8,7 +8,7 @@ and what it points to, of which the second is written only under the pte lock wh
 
 from __future__ import annotations
 
-from lockverse.lang import Enum, array, atomic_t, auto, ptr, spinlock_t, struct, u8
+from lockverse.lang import Enum, array, atomic_t, auto, mutex, ptr, spinlock_t, struct, u8
 
 from .memcontrol import mem_cgroup, obj_cgroup
 
@@ -35,7 +35,7 @@ class page:
     _refcount: atomic_t
     memcg_data: ptr[mem_cgroup]
     objcg: ptr[obj_cgroup]  # from 7.1 on, in place of memcg_data
-    lock: spinlock_t
+    lock: mutex
     lru: bool
     dirty: bool
     writeback: bool

@@ -1,7 +1,8 @@
 """What a page is and how it is held: mapped, mapcounts, references, the folio lock.
 
-Source: include/linux/page-flags.h, mm.h, pagemap.h, Linux 6.1. Modelled: the folio lock as a lock (PG_locked), flags that are
-tested and changed in one step. Left out: waiting for a flag with a wait queue: whoever waits looks on until it is so.
+Source: include/linux/page-flags.h, mm.h, pagemap.h, Linux 6.1. Modelled: the folio lock (PG_locked), flags that are
+tested and changed in one step. Approximated: the folio lock is a mutex, so lockdep sees it, and only who took it gives it back; it sleeps and is no
+RCU reader, as there. Left out: waiting for a flag with a wait queue: whoever waits looks on until it is so.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from lockverse.lang import (
     atomic_inc,
     atomic_inc_not_zero,
     atomic_read,
-    spin_lock,
-    spin_trylock,
-    spin_unlock,
+    mutex_lock,
+    mutex_trylock,
+    mutex_unlock,
     xchg,
 )
 
@@ -40,18 +41,18 @@ def PageKsm(page):
 
 
 def folio_lock(folio):
-    """Wait for the folio lock."""
-    spin_lock(folio.lock)
+    """Sleep until the folio lock is free, and take it."""
+    mutex_lock(folio.lock)
 
 
 def folio_trylock(folio):
     """Take the folio lock if it is free; give whether it was."""
-    return spin_trylock(folio.lock)
+    return mutex_trylock(folio.lock)
 
 
 def folio_unlock(folio):
     """Give the folio lock back."""
-    spin_unlock(folio.lock)
+    mutex_unlock(folio.lock)
 
 
 def folio_test_dirty(folio):

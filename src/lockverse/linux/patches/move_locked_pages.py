@@ -7,7 +7,7 @@ lock and does not skip, so it counts too many.
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, READ_ONCE, VM_BUG_ON, WRITE_ONCE, patch, ptr, smp_mb, spin_is_locked
+from lockverse.lang import NULL, READ_ONCE, VM_BUG_ON, WRITE_ONCE, mutex_is_locked, patch, ptr, smp_mb
 from lockverse.linux.include.errno import EINVAL
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE
 from lockverse.linux.include.mm_types import page as struct_page
@@ -86,7 +86,7 @@ def get_mctgt_type(vma, addr, ptep, target):
 @patch(memcontrol.mem_cgroup_move_account)
 def mem_cgroup_move_account(folio, from_, to):
     """Move one locked folio from a group to another: 0, or -EINVAL if it is not in `from_` any more."""
-    VM_BUG_ON(not spin_is_locked(folio.lock))
+    VM_BUG_ON(not mutex_is_locked(folio.lock))
     if folio_memcg(folio) != from_:
         return -EINVAL
     folio_memcg_lock(folio)
