@@ -123,14 +123,14 @@ class Check:
         envs: dict[int, Env] = {}
         ends = block_ends(flow.code.ops)
         for start in sorted(flow.entry):
-            found.block(flow, start, ends[start], list(flow.entry[start]), lambda pc, _op, env: envs.update({pc: list(env)}))
+            found.block(flow, start, ends[start], Env(flow.entry[start]), lambda pc, _op, env: envs.update({pc: Env(env)}))
         return envs
 
     def op(self, op: Op, run: Run) -> None:
         """Before an op: its position can be reached, and every register is in its set."""
         assert run.pc in self.before[run.thread], f"unreachable, says the analysis: {run.pc} {op}"
         env = self.before[run.thread][run.pc]
-        looked_at = run.code.keep[run.pc] if isinstance(op, ops.Step) else range(len(env))
+        looked_at = run.code.keep[run.pc] if isinstance(op, ops.Step) else range(len(run.registers))
         for number in looked_at:
             known = env[number]
             assert known is ANY or run.registers[number] in known, (run.pc, op, number, run.registers[number], known)
@@ -205,7 +205,7 @@ def test_a_wrong_set_is_noticed(tmp_path: Path) -> None:
         check.run(100)
     check = Check(linked, Values(linked))
     for env in check.before[0].values():
-        env[:] = [one if one is ANY or len(one) < 2 else frozenset((min(one),)) for one in env]
+        env.update({number: frozenset((min(one),)) for number, one in env.items() if one is not ANY and len(one) > 1})
     with pytest.raises(AssertionError):
         check.run(100)
 

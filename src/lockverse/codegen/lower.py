@@ -92,7 +92,7 @@ class Function:
         """The blocks an execution can reach."""
         for start in sorted(self.flow.entry):
             self.out.label(f"op{start}")
-            env = list(self.flow.entry[start])
+            env = Env(self.flow.entry[start])
             self._done = False
             self.context.values.block(self.flow, start, self._ends[start], env, self._op)
             if not self._done:

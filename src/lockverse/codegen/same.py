@@ -26,6 +26,13 @@ Entry: TypeAlias = tuple[Root, int, int]  # a root, scale and offset
 _NOTHING: Entry = (("nothing", 0, 0), 1, 0)  # of a register that is not kept before a step: nobody reads it
 
 
+class _Env(dict[int, Entry]):
+    """The relations of the registers at one place; of those it does not name nothing is known."""
+
+    def __missing__(self, number: int) -> Entry:
+        return _NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class Derived:
     """A register is scale * base + offset."""
@@ -61,16 +68,16 @@ def _follow(several: list[tuple[int, int, int]]) -> list[Derived]:
     return found
 
 
-def _entries(values: Values, flow: Flow) -> dict[int, list[Entry]]:
+def _entries(values: Values, flow: Flow) -> dict[int, _Env]:
     """The relations on entry to each block; every Step begins one."""
     code, bases = flow.code, values.facts(flow).bases
     ends = values.ends(code)
-    known: dict[int, list[Entry]] = {0: [(("start", 0, number), 1, 0) for number in range(len(code.registers))]}
+    known = {0: _Env((number, (("start", 0, number), 1, 0)) for number in range(len(code.registers)))}
     waiting = [0]  # a heap: code runs downwards, so taking the first gathers most of what meets before going on
     while waiting:
         start = heappop(waiting)
-        env = list(known[start])
-        present = {root for root, _, _ in env}
+        env = _Env(known[start])
+        present = {root for root, _, _ in env.values()}
         for pc in range(start, ends[start]):
             _transfer(flow, code.ops[pc], pc, env, bases, present)
         for target in successors(code.ops[ends[start] - 1], ends[start] - 1):
@@ -78,61 +85,61 @@ def _entries(values: Values, flow: Flow) -> dict[int, list[Entry]]:
                 continue
             arriving = env
             if isinstance(code.ops[target], ops.Step):
-                kept = set(code.keep[target])
-                arriving = [entry if number in kept else _NOTHING for number, entry in enumerate(env)]
+                arriving = _Env((number, env[number]) for number in code.keep[target] if number in env)
             if _join(known, target, arriving) and target not in waiting:
                 heappush(waiting, target)
     return known
 
 
-def _join(known: dict[int, list[Entry]], target: int, arriving: list[Entry]) -> bool:
+def _join(known: dict[int, _Env], target: int, arriving: _Env) -> bool:
     """Meet at `target`; whether what is known there changed.
 
     The first register of each class names the class's root. So a class that splits gets new names, and a value that met
     here before and comes round again in another register is not taken for the newer one.
     """
     if target not in known:
-        known[target] = list(arriving)
+        known[target] = _Env(arriving)
         return True
-    if known[target] == arriving:
+    before = known[target]
+    if before == arriving:
         return False
     first: dict[tuple[object, ...], int] = {}
-    met: list[Entry] = []
-    for number, (old, new) in enumerate(zip(known[target], arriving, strict=True)):
-        if old == new and (old is _NOTHING or not _met_here(old, target)):
-            met.append(old)
+    met = _Env()
+    for number in sorted(before.keys() | arriving.keys()):
+        old, new = before[number], arriving[number]
+        if old == new and not _met_here(old, target):
+            met[number] = old
             continue
         key = (old[0], new[0], old[1:] == new[1:] or (old[1:], new[1:]))
         lead = first.setdefault(key, number)
-        _, scale, offset = known[target][lead]
+        _, scale, offset = before[lead]
         linear = old[1:] == new[1:] and scale != 0 and old[1] % scale == 0
         if lead == number or not linear:
-            met.append((("meet", target, number), 1, 0))
+            met[number] = ("meet", target, number), 1, 0
         else:
             ratio = old[1] // scale
-            met.append((("meet", target, lead), ratio, old[2] - ratio * offset))
-    changed = met != known[target]
+            met[number] = ("meet", target, lead), ratio, old[2] - ratio * offset
     known[target] = met
-    return changed
+    return met != before
 
 
 def _met_here(entry: Entry, target: int) -> bool:
     return entry[0][0] == "meet" and entry[0][1] == target
 
 
-def _transfer(flow: Flow, op: Op, pc: int, env: list[Entry], bases: dict[int, int], present: set[Root]) -> None:
+def _transfer(flow: Flow, op: Op, pc: int, env: _Env, bases: dict[int, int], present: set[Root]) -> None:
     """The effect of an op; `present` are the roots that may be in `env`."""
     for number in writes(op):
         made = env[number] = _made(flow, op, pc, env, number, bases)
         mine = ("op", pc, number)
         if mine in present:
-            for other, (root, _, _) in enumerate(env):
+            for other, (root, _, _) in env.items():
                 if root == mine and other != number:
                     env[other] = (("old", pc, other), 1, 0)
         present.add(made[0])
 
 
-def _made(flow: Flow, op: Op, pc: int, env: list[Entry], number: int, bases: dict[int, int]) -> Entry:
+def _made(flow: Flow, op: Op, pc: int, env: _Env, number: int, bases: dict[int, int]) -> Entry:
     linear = _linear(flow, op, bases.get(pc))
     if linear is None or not isinstance(linear[0], Reg):
         return ("op", pc, number), 1, 0

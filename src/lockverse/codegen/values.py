@@ -29,10 +29,16 @@ PAIRS: Final = 4096  # pairs of operands looked at for one op
 GROWTHS: Final = 6  # a cell whose integers grew this often is counted up or down: waiting for LIMIT takes rounds
 
 Set: TypeAlias = frozenset[int] | None  # None is ANY: nothing is known
-Env: TypeAlias = list[Set]
 ANY: Final = None
 ZERO: Final[frozenset[int]] = frozenset((0,))
 BOOL: Final[frozenset[int]] = frozenset((0, 1))
+
+
+class Env(dict[int, Set]):
+    """The sets of the registers at one place. Those it does not name are zero: of long code that is nearly all of them."""
+
+    def __missing__(self, number: int) -> Set:
+        return ZERO
 
 
 class Unsupported(Exception):
@@ -82,13 +88,17 @@ class Values:
         self._facts: dict[int, Facts] = {}
         self._blocks: dict[int, dict[int, int]] = {}
         self._growths = [0] * len(self.cells)
-        self._changed = True
-        while self._changed:
-            self._changed = False
+        self._waiting: list[list[int]] = [[] for _ in self.flows]  # the blocks of each thread that are to be looked at, as a heap
+        self._readers: list[set[tuple[int, int]]] = [set() for _ in self.cells]  # thread and block
+        self._at = (-1, 0)
+        for flow in self.flows:
+            self._begin(flow)
+        while any(self._waiting):
             for flow in self.flows:
-                self._run(flow)
+                self._run(flow, self._waiting[flow.thread])
         for flow in self.conditions:
-            self._run(flow)
+            self._begin(flow)
+            self._run(flow, [0])
 
     # One code
 
@@ -98,19 +108,24 @@ class Values:
             self._blocks[id(code)] = block_ends(code.ops)
         return self._blocks[id(code)]
 
-    def _run(self, flow: Flow) -> None:
+    def _begin(self, flow: Flow) -> None:
+        flow.entry[0] = self._initial(flow)
+        if flow.thread >= 0:
+            self._waiting[flow.thread].append(0)
+
+    def _run(self, flow: Flow, waiting: list[int]) -> None:
+        """Run blocks until none waits. Code runs downwards, so taking the first of them gathers most of what meets before going on."""
         following = self.ends(flow.code)
-        flow.entry = {0: self._initial(flow)}
-        waiting = [0]  # a heap: code runs downwards, so taking the first gathers most of what meets before going on
         while waiting:
             start = heappop(waiting)
-            env = list(flow.entry[start])
+            self._at = flow.thread, start
+            env = Env(flow.entry[start])
             for target, arriving in self.block(flow, start, following[start], env):
                 if self._join(flow, target, arriving) and target not in waiting:
                     heappush(waiting, target)
 
     def _initial(self, flow: Flow) -> Env:
-        env: Env = [ZERO] * len(flow.code.registers)
+        env = Env()
         if flow.thread >= 0:
             threads = self.linked.program.threads
             for number in range(len(threads[flow.thread].arguments)):
@@ -135,12 +150,15 @@ class Values:
         return [(end, env)]
 
     def _join(self, flow: Flow, target: int, arriving: Env) -> bool:
+        if isinstance(flow.code.ops[target], ops.Step):
+            arriving = _kept(flow.code, target, arriving)
         known = flow.entry.get(target)
         if known is None:
-            flow.entry[target] = list(arriving)
+            flow.entry[target] = Env(arriving)
             return True
         changed = False
-        for number, (old, new) in enumerate(zip(known, arriving, strict=True)):
+        for number in known.keys() | arriving.keys():
+            old, new = known[number], arriving[number]
             if new is not old and old is not ANY and (new is ANY or not new <= old):
                 known[number] = self._widen(None if new is ANY else old | new, flow.code.registers[number].type)
                 changed = True
@@ -176,7 +194,7 @@ class Values:
 
             ends = self.ends(flow.code)
             for start in sorted(flow.entry):
-                self.block(flow, start, ends[start], list(flow.entry[start]), visit)
+                self.block(flow, start, ends[start], Env(flow.entry[start]), visit)
         return self._facts[key]
 
     # Narrowing by what is decided
@@ -187,7 +205,7 @@ class Values:
         for target, truth in ((op.yes, True), (op.no, False)):
             if condition is not ANY and not any(bool(one) == truth for one in condition):
                 continue
-            mine = list(env)
+            mine = Env(env)
             if self._decide(op.condition, truth, mine, compared):
                 found.append((target, mine))
         return found
@@ -228,7 +246,10 @@ class Values:
         if isinstance(op, ops.Await | ops.Assume | ops.Check):
             return self._decide(op.condition, True, env, compared)
         if isinstance(op, ops.Step):
-            _forget(flow.code, pc, env, compared)
+            kept = _kept(flow.code, pc, env)
+            env.clear()
+            env.update(kept)
+            compared.clear()
             return True
         if isinstance(op, ops.Store):
             return self._store(op, env)
@@ -252,7 +273,9 @@ class Values:
                 self._growths[address] += 1
                 counted = self._growths[address] > GROWTHS and isinstance(op.type, Int)
                 self.cells[address] = self._widen(None if src is ANY or counted else old | src, op.type)
-                self._changed = True
+                for thread, start in self._readers[address]:
+                    if start not in self._waiting[thread]:
+                        heappush(self._waiting[thread], start)
         return True
 
     def addresses(self, address: Value, env: Env) -> frozenset[int]:
@@ -304,6 +327,8 @@ class Values:
         found: set[int] = set()
         for address in self.addresses(op.address, env):
             cell = self.cells[address]
+            if self._at[0] >= 0:
+                self._readers[address].add(self._at)
             if cell is ANY:
                 return self.of_type(op.type)
             found |= cell
@@ -357,10 +382,6 @@ def _set(value: Value, found: frozenset[int], env: Env) -> None:
         env[value.number] = found
 
 
-def _forget(code: Code, pc: int, env: Env, compared: dict[int, ops.Binary]) -> None:
-    """Between two steps only what is kept stays; the rest is zero."""
-    kept = frozenset(code.keep[pc])
-    for number in range(len(env)):
-        if number not in kept:
-            env[number] = ZERO
-    compared.clear()
+def _kept(code: Code, pc: int, env: Env) -> Env:
+    """What a step begins with: between two steps only what is kept stays; the rest is zero."""
+    return Env((number, env[number]) for number in code.keep[pc] if number in env)
