@@ -7,17 +7,11 @@ read section of its own besides, which is enough too. With neither, the group is
 from lockverse import *
 from lockverse.linux.include import pgtable
 from lockverse.linux.include.mmzone import NR_FILE_MAPPED
-from lockverse.linux.kernel.cgroup.cgroup import FLUSH_WHEN_FREED
+from lockverse.linux.kernel.cgroup.cgroup import FLUSH_WHEN_FREED, mem_cgroup_css_kfree
 from lockverse.linux.mm import memcontrol
 from lockverse.linux.mm.memcontrol import folio_memcg
 from lockverse.linux.patches import objcg_reparenting, rmap_without_memcg_lock
 from lockverse.linux.scenes import dying_group
-
-
-@patch(memcontrol.__mod_memcg_state)
-def mod_state_of_what_is_there(memcg, idx, val):
-    VM_BUG_ON(READ_ONCE(memcg.css_freed), "the group is used after it was freed")
-    atomic_long_add(val, memcg.state[idx])
 
 
 @patch(memcontrol.__mod_lruvec_page_state)
@@ -27,26 +21,31 @@ def mod_state_without_rcu(page, idx, val):
         memcontrol.__mod_memcg_state(memcg, idx, val)
 
 
+@struct
+class sleeping_ptl:
+    """A pte lock that keeps nobody from being preempted, as PREEMPT_RT's would be without the RCU section it has there."""
+
+    ptl: mutex
+
+
+rt = sleeping_ptl()
+
+
 @patch(pgtable.pte_offset_map_lock)
 def pte_lock_only(mm):
-    spin_lock(mm.pgtable.ptl)
+    mutex_lock(rt.ptl)
 
 
 @patch(pgtable.pte_unmap_unlock)
 def pte_unlock_only(mm):
-    spin_unlock(mm.pgtable.ptl)
+    mutex_unlock(rt.ptl)
 
 
 @scheme
 def group_outlives_its_use(pte_lock_blocks_grace_periods: bool = True, update_is_rcu_reader: bool = False):
-    apply(rmap_without_memcg_lock.PATCHES, objcg_reparenting.HIERARCHICAL, mod_state_of_what_is_there, FLUSH_WHEN_FREED)
+    apply(rmap_without_memcg_lock.PATCHES, objcg_reparenting.HIERARCHICAL, FLUSH_WHEN_FREED, mem_cgroup_css_kfree)
     if not pte_lock_blocks_grace_periods:
         apply(pte_lock_only, pte_unlock_only)
     if not update_is_rcu_reader:
         apply(mod_state_without_rcu)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
-    sometimes(lambda: child.css_freed and not page_is_mapped(p), "the group goes away while the page is unmapped, or before")
-
-
-def page_is_mapped(p):
-    return atomic_read(p._mapcount) >= 0
+    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group(freed=True)

@@ -9,15 +9,18 @@ from __future__ import annotations
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
 from lockverse.linux.include.mm_types import address_space, mm_struct, page, pte_state, vm_area_struct
 from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES
-from lockverse.linux.include.page_counter import page_counter
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mmu_gather import mmu_gather
 
 
-def memory_cgroup(parent=None):
-    """A group, of which nothing is charged."""
-    counter = page_counter(parent=parent.memory) if parent is not None else page_counter()
-    return mem_cgroup(memory=counter, css_refcnt=1, parent=parent)
+def memory_cgroup(parent=None, memory=None):
+    """A group, of which nothing is charged; in `memory` that kmalloc() has given, if it is to be freed."""
+    made = mem_cgroup() if memory is None else memory
+    made.css_refcnt.counter = 1
+    if parent is not None:
+        made.parent = parent
+        made.memory.parent = parent.memory
+    return made
 
 
 def _charge(memcg):

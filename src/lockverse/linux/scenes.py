@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lockverse.lang import NULL, array, at_rest, cpu, ptr, sometimes
+from lockverse.lang import NULL, array, at_rest, cpu, kmalloc, pool, ptr, sometimes
 from lockverse.linux.boot import (
     anon_page,
     cache_in_tlbs,
@@ -147,10 +147,13 @@ def unmap_write_store():
     return memcg, file, p, mm, vma, vmas, tlb
 
 
-def dying_group():
-    """A group with a page that a process of the parent's maps goes away; the process unmaps the page meanwhile."""
+def dying_group(freed=False):
+    """A group with a page that a process of the parent's maps goes away; the process unmaps the page meanwhile. If it is `freed`, its
+    books cannot be read in the end."""
     parent = memory_cgroup()
-    child = memory_cgroup(parent)
+    if freed:
+        pool(mem_cgroup, 1)
+    child = memory_cgroup(parent, kmalloc(mem_cgroup) if freed else None)
     objcg = obj_cgroup(memcg=child)
     file = file_mapping()
     p = file_page(child, file)

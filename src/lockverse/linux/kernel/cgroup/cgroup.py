@@ -1,13 +1,13 @@
 """How a task goes to another group, and how a group goes away: marked dying, offline, released with its last reference, freed.
 
 Source: kernel/cgroup/cgroup.c, Linux 6.1; since 6.16 the last flush is in the work that frees (css_rstat_exit). Modelled: the grace period before the
-free, the final flush before it. Approximated: the works run one after the other in the CPU that removes the group; `css_freed` marks what kfree() would give
-back. Left out: percpu_ref's switch to atomic mode, the cgroup's own life next to the css's, other controllers.
+free, the final flush before it. Approximated: the works run one after the other in the CPU that removes the group; what a group's
+memory held is kept after the free, unless mem_cgroup_css_kfree is applied. Left out: percpu_ref's switch to atomic mode, the cgroup's own life next to the css's, other controllers.
 """
 
 from __future__ import annotations
 
-from lockverse.lang import WRITE_ONCE, mutex, mutex_lock, mutex_unlock, patch, struct, synchronize_rcu
+from lockverse.lang import WRITE_ONCE, kfree, mutex, mutex_lock, mutex_unlock, patch, struct, synchronize_rcu
 from lockverse.linux.mm.memcontrol import mem_cgroup_can_attach, mem_cgroup_move_task
 
 from .rstat import cgroup_rstat_flush
@@ -45,10 +45,21 @@ def css_release_work_fn(memcg, groups):
     cgroup_rstat_flush(groups)
 
 
+def mem_cgroup_css_free(memcg):
+    """The end of a group. Its memory stays, so that its books can be read."""
+    WRITE_ONCE(memcg.css_freed, True)
+
+
+@patch(mem_cgroup_css_free)
+def mem_cgroup_css_kfree(memcg):
+    """Its memory goes too, as in the kernel (mm/memcontrol.c)."""
+    kfree(memcg)
+
+
 def css_free_rwork_fn(memcg, groups):
     """Free the group: a grace period after the release."""
     synchronize_rcu()
-    WRITE_ONCE(memcg.css_freed, True)
+    mem_cgroup_css_free(memcg)
 
 
 @patch(css_release_work_fn)
@@ -61,7 +72,7 @@ def css_free_rwork_fn_6_16(memcg, groups):
     """6.16: the final flush is here, after the grace period."""
     synchronize_rcu()
     cgroup_rstat_flush(groups)
-    WRITE_ONCE(memcg.css_freed, True)
+    mem_cgroup_css_free(memcg)
 
 
 FLUSH_WHEN_FREED = [css_release_work_fn_6_16, css_free_rwork_fn_6_16]
