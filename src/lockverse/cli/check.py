@@ -17,6 +17,8 @@ from lockverse.diagnostics.render import render
 from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.report.formats import DIAGRAM
+from lockverse.report.provided import as_json as provided_as_json
+from lockverse.report.provided import provided
 from lockverse.report.verdict import VERSION, Outcome, as_json, footer, headline, table
 from lockverse.session import Task, UsageError, check, files_of, open_file, tasks, text_of, write_trace
 from lockverse.trace.verdict import Verdict
@@ -90,17 +92,29 @@ def _print_json(outcomes: list[Outcome], wrong: list[Diagnostic]) -> None:
          "text": render(one, text_of)}
         for one in wrong
     ]  # fmt: skip
-    body = {"format": "lockverse results", "version": VERSION, "results": [as_json(one) for one in outcomes], "diagnostics": diagnostics}
+    body = {"format": "lockverse results", "version": VERSION, "results": [as_json(one) for one in outcomes], "provided": provided_as_json(outcomes), "diagnostics": diagnostics}
     say(json.dumps(body, indent=1))
+
+
+def _telling(outcomes: list[Outcome]) -> list[Outcome]:
+    """Of several outcomes, those that are shown in full: all that do not hold, but of each scheme's choices that break in one way only that
+    with the shortest race."""
+    shortest: dict[tuple[str, str, str | None], Outcome] = {}
+    for one in outcomes:
+        if one.verdict is not Verdict.HOLDS:
+            key = one.file, one.scheme, one.message or one.bound_message
+            shortest[key] = min(shortest.get(key, one), one, key=lambda each: len(each.trace.events) if each.trace else 0)
+    return list(shortest.values())
 
 
 def _print(outcomes: list[Outcome], wrong: list[Diagnostic], options: argparse.Namespace) -> None:
     if len(outcomes) > 1:
         say(table(outcomes), end="")
-    for outcome in outcomes:
+        conditions = provided(outcomes)
+        for line in ["", *conditions] if conditions else []:
+            say(line)
+    for outcome in outcomes if len(outcomes) == 1 else _telling(outcomes):
         if len(outcomes) > 1:
-            if outcome.verdict is Verdict.HOLDS:
-                continue
             say()
             say()
         say(headline(outcome))
