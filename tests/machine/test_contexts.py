@@ -257,6 +257,7 @@ BROKEN = [
     ("tlb_shootdown", "shootdown", {"early": "True"}, "warning"),
     ("tlb_shootdown", "shootdown", {"wait": "False"}, "warning"),
     ("tlb_shootdown", "both_ways", {"irqs_off": "True"}, "deadlock"),
+    ("kernel_thread", "stopped", {"state_first": "False"}, "deadlock"),
     ("deferred", "remove_with_work", {"sync": "False"}, "warning"),
     ("deferred", "remove_with_timer", {"sync": "False"}, "warning"),
     ("deferred", "remove_with_timer", {"locked": "True"}, "deadlock"),

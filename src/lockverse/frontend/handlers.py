@@ -1,4 +1,4 @@
-"""The code round a handler: it waits to begin, runs the scheme's function, ends, and perhaps begins again.
+"""The code round a handler: it waits to begin, runs the scheme's function, ends, and perhaps begins again. A kernel thread only ends.
 
 How it begins and ends are functions of the vocabulary (lang/handlers.py). Before it begins it is at rest: nothing says that it
 ever will; but one that has been asked for is not. Leaves out where it may begin: passes/contexts.py.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def handler(compiler: Compiler, cpu: CpuDeclaration, body: Instance, probe: Lowering) -> str:
     """Make the function that a handler's thread runs and give its name. Its parameters are those of `body`, the compiled
     function of the scheme; `probe` stands for that function where an origin is needed."""
-    assert cpu.enter is not None and cpu.leave is not None
+    assert cpu.leave is not None
     at, build = probe.at(probe.node), Builder()
     inner = compiler.functions[body.name]
     parameters = tuple(build.register(one.name, one.type, "param") for one in inner.registers[: inner.parameters])
@@ -35,8 +35,9 @@ def handler(compiler: Compiler, cpu: CpuDeclaration, body: Instance, probe: Lowe
         build.emit(ops.Copy(left, ops.Imm(cpu.times), at))
     build.emit(ops.Jump(again, at))
     build.enter(again)
-    build.emit(ops.Rest(at))
-    _call(compiler, build, cpu, cpu.enter, probe)
+    if cpu.enter is not None:
+        build.emit(ops.Rest(at))
+        _call(compiler, build, cpu, cpu.enter, probe)
     dsts = tuple(build.register(f"result{i}", kind, "temp") for i, kind in enumerate(inner.results))
     build.emit(ops.Call(dsts, body.name, parameters, at))
     _call(compiler, build, cpu, cpu.leave, probe)

@@ -348,6 +348,11 @@ def _nothing(f: Lowering, node: ast.Call) -> Result:
     return _NOTHING_RETURNED
 
 
+def _itself(f: Lowering, node: ast.Call) -> Result:
+    """Its argument."""
+    return expressions.lower(f, node.args[0]) if arguments(f, node, 1, 1, f"{f.text(node.func)}(condition)") else NOTHING
+
+
 def _rest(f: Lowering, node: ast.Call) -> Result:
     _forbid(f, node, "rest")
     if arguments(f, node, 0, 0, "rest()"):
@@ -395,5 +400,6 @@ INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {
     "scoped_guard": _only_in_with, "container_of": containers.container_of, "rest": _rest, "feature": _feature, "needs_feature": _needs_feature, "smp_processor_id": _smp_processor_id,
     "allocate": pools.allocate, "free": pools.free, "run_callbacks": _nothing, "callback_contexts": _only_in_loop,
     "WARN_ON": _warn(Reason.WARNING), "WARN_ON_ONCE": _warn(Reason.WARNING),
+    "VM_WARN_ON": _warn(Reason.WARNING), "VM_WARN_ON_ONCE": _warn(Reason.WARNING), "likely": _itself, "unlikely": _itself,
     "BUG_ON": _warn(Reason.BUG), "VM_BUG_ON": _warn(Reason.BUG), **sleeping.INTRINSICS,
 }  # fmt: skip

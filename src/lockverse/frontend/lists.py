@@ -100,4 +100,4 @@ def walk(f: Lowering, node: ast.expr, name: str) -> Walk | None:
     return Walk(f, node, name, head.value)
 
 
-INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {**dict.fromkeys(LOOPS, only_in_loop), "list_entry": containers.container_of}
+INTRINSICS: Final[dict[str, Callable[[Lowering, ast.Call], Result]]] = {**dict.fromkeys(LOOPS, only_in_loop), "list_entry": containers.container_of, "llist_entry": containers.container_of}

@@ -237,7 +237,7 @@ class _Assembly:
         task = self.compiler.tasks + number * self.compiler.task_size
         name = instance.name
         found = self.compiler.sources.find(function)
-        if cpu.enter is not None and found is not None and not self.compiler.reporter.any:
+        if cpu.leave is not None and found is not None and not self.compiler.reporter.any:
             name = handler(self.compiler, cpu, instance, Lowering(self.compiler, function, *found, STEPS))
         return Thread(cpu.task.cpu, name, function.__name__, passed, task, CONTEXTS[cpu.task.context], asked_for(self.compiler, cpu))
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from .environment import require
 from .features import feature, needs_feature
 from .step import intrinsic, rides_along, step
-from .task import HARDIRQ, NMI, SOFTIRQ, TASK_RUNNING, all_tasks, current_task, task_struct
+from .task import HARDIRQ, NMI, SOFTIRQ, TASK_RUNNING, all_tasks, current_task, smp_processor_id, task_struct
 from .types import ptr
 
 # Parts of steps: a lock that keeps its holder from sleeping calls these inside its own.
@@ -251,6 +251,32 @@ def might_sleep() -> None:
 
 
 @step("plain")
+def cond_resched() -> int:
+    """The task lets others run if they wait: broken where it may not. Others run between any two steps here, so it does nothing. Gives 0."""
+    check_may_sleep()
+    return 0
+
+
+def get_cpu() -> int:
+    """Disable preemption; give the number of the CPU."""
+    preempt_disable()
+    return smp_processor_id()
+
+
+def put_cpu() -> None:
+    """The end of what get_cpu() began."""
+    preempt_enable()
+
+
+@step("plain")
+def preemptible() -> bool:
+    """Whether the task can lose its CPU here."""
+    needs_feature("preempt_count")
+    task = current_task()
+    return task.context == 0 and task.preempt_count == 0 and task.softirq_count == 0 and not task.irqs_disabled
+
+
+@step("plain")
 def lockdep_assert_irqs_disabled() -> None:
     """Broken where interrupts are enabled."""
     needs_feature("preempt_count")
@@ -275,8 +301,8 @@ def lockdep_assert_preemption_disabled() -> None:
     require(held, "preempt-imbalance", "preemption is enabled here")
 
 __all__ = [
-    "in_atomic", "in_hardirq", "in_interrupt", "in_nmi", "in_serving_softirq", "in_task", "irqs_disabled",
+    "cond_resched", "get_cpu", "in_atomic", "in_hardirq", "in_interrupt", "in_nmi", "in_serving_softirq", "in_task", "irqs_disabled",
     "local_bh_disable", "local_bh_enable", "local_irq_disable", "local_irq_enable", "local_irq_restore", "local_irq_save",
     "lockdep_assert_irqs_disabled", "lockdep_assert_irqs_enabled", "lockdep_assert_preemption_disabled", "might_sleep",
-    "preempt_disable", "preempt_enable",
+    "preempt_disable", "preempt_enable", "preemptible", "put_cpu",
 ]  # fmt: skip

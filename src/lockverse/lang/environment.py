@@ -35,6 +35,18 @@ def WARN_ON_ONCE(condition: object, message: str = "WARN_ON_ONCE") -> bool:
 
 
 @intrinsic
+def VM_WARN_ON(condition: object, message: str = "VM_WARN_ON") -> bool:
+    """As WARN_ON."""
+    return WARN_ON(condition, message)
+
+
+@intrinsic
+def VM_WARN_ON_ONCE(condition: object, message: str = "VM_WARN_ON_ONCE") -> bool:
+    """As WARN_ON."""
+    return WARN_ON(condition, message)
+
+
+@intrinsic
 def BUG_ON(condition: object, message: str = "BUG_ON") -> bool:
     """The run is broken if `condition` is true."""
     if condition:
@@ -102,3 +114,15 @@ def barrier() -> None:
 def data_race(value: Any) -> Any:
     """The value: says that a plain access may race and that this is meant."""
     return value
+
+
+@intrinsic
+def likely(condition: Any) -> Any:
+    """The condition: a hint to the compiler, and to the reader."""
+    return condition
+
+
+@intrinsic
+def unlikely(condition: Any) -> Any:
+    """The condition: a hint to the compiler, and to the reader."""
+    return condition

@@ -77,6 +77,18 @@ def _del(prev: ptr[list_head], next: ptr[list_head]) -> None:  # type: ignore[va
     WRITE_ONCE(prev.next, next)
 
 
+def list_move(list: ptr[list_head], head: ptr[list_head]) -> None:  # type: ignore[valid-type]
+    """Take it out of its list and add it behind `head`."""
+    _del(list.prev, list.next)
+    list_add(list, head)
+
+
+def list_move_tail(list: ptr[list_head], head: ptr[list_head]) -> None:  # type: ignore[valid-type]
+    """Take it out of its list and add it before `head`."""
+    _del(list.prev, list.next)
+    list_add_tail(list, head)
+
+
 def list_empty(head: ptr[list_head]) -> bool:  # type: ignore[valid-type]
     """Whether nothing is in the list just now."""
     return READ_ONCE(head.next) == head  # type: ignore[no-any-return]
@@ -163,5 +175,5 @@ def list_for_each_entry_rcu(head: Any, kind: Any, member: str) -> Iterator[Any]:
 __all__ = [
     "INIT_LIST_HEAD", "list_add", "list_add_rcu", "list_add_tail", "list_add_tail_rcu", "list_del", "list_del_init", "list_del_rcu", "list_empty",
     "list_entry", "list_first_entry", "list_first_entry_or_null", "list_for_each_entry", "list_for_each_entry_rcu", "list_for_each_entry_safe",
-    "list_head",
+    "list_head", "list_move", "list_move_tail",
 ]  # fmt: skip

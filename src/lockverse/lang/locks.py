@@ -8,8 +8,11 @@ from __future__ import annotations
 from . import (
     bit_lock,
     completions,
+    dec_and_lock,
     folio,
     guards,
+    kthreads,
+    llist,
     lockdep,
     mutexes,
     raw_spinlock,
@@ -17,12 +20,16 @@ from . import (
     rwsem,
     semaphores,
     seqlock,
+    timeouts,
     wait,
 )
 from .bit_lock import *
 from .completions import *
+from .dec_and_lock import *
 from .folio import *
 from .guards import *
+from .kthreads import *
+from .llist import *
 from .lockdep import *
 from .mutexes import *
 from .raw_spinlock import *
@@ -30,7 +37,11 @@ from .rwlock import *
 from .rwsem import *
 from .semaphores import *
 from .seqlock import *
+from .timeouts import *
 from .wait import *
 
-FAMILIES = (bit_lock, completions, folio, guards, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock, wait)
+FAMILIES = (
+    bit_lock, completions, dec_and_lock, folio, guards, kthreads, llist, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock,
+    timeouts, wait,
+)  # fmt: skip
 __all__ = [name for family in FAMILIES for name in family.__all__]

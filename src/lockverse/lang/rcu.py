@@ -9,7 +9,7 @@ Leaves out callbacks, which are in rcu_callbacks.py, and polled grace periods (g
 
 from __future__ import annotations
 
-from .context import check_may_sleep, enter_atomic, exit_atomic, is_reader, leave_reader
+from .context import check_may_sleep, enter_atomic, enter_bh, exit_atomic, exit_bh, is_reader, leave_reader
 from .environment import require
 from .features import needs_feature
 from .step import step
@@ -43,6 +43,19 @@ def rcu_read_lock_sched() -> None:
 def rcu_read_unlock_sched() -> None:
     """The end of what rcu_read_lock_sched() began."""
     exit_atomic()
+
+
+@step("acquire")
+def rcu_read_lock_bh() -> None:
+    """As local_bh_disable(): a read section that rcu_dereference_bh() may stand in."""
+    needs_feature("preempt_count")
+    enter_bh()
+
+
+@step("release")
+def rcu_read_unlock_bh() -> None:
+    """The end of what rcu_read_lock_bh() began."""
+    exit_bh()
 
 
 def synchronize_rcu() -> None:
@@ -83,6 +96,6 @@ def synchronize_rcu_end() -> None:
 
 
 __all__ = [
-    "rcu_read_lock", "rcu_read_lock_sched", "rcu_read_unlock", "rcu_read_unlock_sched", "synchronize_net", "synchronize_rcu",
+    "rcu_read_lock", "rcu_read_lock_bh", "rcu_read_lock_sched", "rcu_read_unlock", "rcu_read_unlock_bh", "rcu_read_unlock_sched", "synchronize_net", "synchronize_rcu",
     "synchronize_rcu_expedited",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from . import handlers
+from . import handlers, kthreads
 from .errors import CheckFailed, NotInScheme, WrongType
 from .patch import flattened
 from .structs import Array, declaration, is_object, zeroed
@@ -117,6 +117,11 @@ def cpu(function: Callable[..., object], *args: object, **kwargs: object) -> tas
 def task(function: Callable[..., object], *args: object, on: task_struct, **kwargs: object) -> task_struct:
     """Another task on the CPU of the task `on`, which the two take in turns. Gives its task."""
     return _declare("task", function, args, kwargs, on)
+
+
+def kthread(function: Callable[..., object], *args: object, on: task_struct | None = None, **kwargs: object) -> task_struct:
+    """A kernel thread, for kthread_stop(): on a CPU of its own, or on that of the task `on`. Gives its task."""
+    return _declare("kthread", function, args, kwargs, on, leave=kthreads.kthread_exit)
 
 
 def interrupt(function: Callable[..., object], *args: object, on: task_struct, times: int | None = 1, **kwargs: object) -> task_struct:

@@ -23,7 +23,8 @@ class task_struct:
     sections, whose sections its grace period waits for (a bit each), how deep it is in what may not be preempted
     (preempt_count), run softirqs (softirq_count) or be interrupted, whether it is a handler that has begun, and whether it
     sleeps or is about to (state), and for which bit (bit_wait). Of one that runs RCU's callbacks, the number of the one that is queued; of one in rcu_barrier(), the
-    tasks whose callbacks it waits for, and of these the ones that must end one more first."""
+    tasks whose callbacks it waits for, and of these the ones that must end one more first. Of a kernel thread, whether it has been asked to return, and
+    whether it has."""
 
     pid: u8  # type: ignore[valid-type]
     rcu_read_lock_nesting: u8  # type: ignore[valid-type]
@@ -39,6 +40,8 @@ class task_struct:
     rcu_callback: u8  # type: ignore[valid-type]
     rcu_barrier: u64  # type: ignore[valid-type]
     rcu_barrier_later: u64  # type: ignore[valid-type]
+    kthread_should_stop: bool
+    kthread_exited: bool
 
 
 SOFTIRQ, HARDIRQ, NMI = 1, 2, 3  # of task_struct.context; each interrupts those before it
