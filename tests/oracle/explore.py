@@ -77,7 +77,7 @@ class Replay:
         assert declared is not None
         if declared.kind == "rcu_head":
             self.heads.append(value)
-        if declared.kind in ("lock", "task", "rcu_head", "srcu"):
+        if declared.kind in ("lock", "task", "rcu_head", "srcu", "seqcount", "wait_queue"):
             return
         for name, kind in declared.fields.items():
             if is_scalar(kind):
@@ -97,6 +97,7 @@ class Replay:
                 setattr(owner, key, value)
         patches = {one.__lockverse_patch__: one for one in self.scene.patches}  # type: ignore[attr-defined]
         self.world = World(threads=len(self.scene.cpus) + len(self.heads), patches=patches)
+        self.world.tasks = [cpu.task for cpu in self.scene.cpus]
         heap = self.world.heap
         for kind, pool in self.scene.pools.items():
             heap.pools[kind] = pool.objects
@@ -127,6 +128,7 @@ class Replay:
         world = self.world
         shared = (
             tuple(sorted((self._numbers[lock], owner) for lock, owner in world.owner.items())),
+            *(one.key(lambda one: self._numbers[one]) for one in (world.held, world.sleep)),
             world.rcu.key(lambda one: self._numbers[one]),
             tuple(sorted(self._numbers[one] for one in world.heap.allocated)),
         )

@@ -21,9 +21,11 @@ from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import IntegerType, is_scalar
 
 from .lifetimes import LOOPS, Heap, Lifetimes
+from .locks import ASSERTS, ENDS, LOCKS, Held, Locks
 from .macros import BITS, COND_LOADS, PLACES, Macros, as_said
 from .rcu import Rcu, Readers
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
+from .waiting import BIT_SPINS, BIT_WAITS, EVENTS, WAITING, Sleep, Waiting
 
 
 class Pruned(Exception):
@@ -69,6 +71,9 @@ class World:
     owner: dict[int, int] = field(default_factory=dict)
     rcu: Rcu = field(default_factory=Rcu)
     heap: Heap = field(default_factory=Heap)
+    held: Held = field(default_factory=Held)
+    sleep: Sleep = field(default_factory=Sleep)
+    tasks: list[Any] = field(default_factory=list)
     threads: int = 0
     patches: dict[Any, Any] = field(default_factory=dict)
 
@@ -91,7 +96,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     raise LookupError(function)
 
 
-class Thread(Readers, Lifetimes, Macros):
+class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
     """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
 
     def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -104,8 +109,7 @@ class Thread(Readers, Lifetimes, Macros):
 
     def _main(self, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
         yield from self._call(function, list(args), kwargs)
-        if self.me in self.world.owner.values():
-            raise Fault("lock-held-at-exit")
+        self._at_exit()
         if self.world.rcu.nesting.get(self.me, 0):
             raise Fault("rcu-imbalance")
         if self.world.rcu.preempt.get(self.me, 0):
@@ -291,15 +295,15 @@ class Thread(Readers, Lifetimes, Macros):
     def _With(self, node: ast.With) -> Steps:
         locks = []
         for item in node.items:
-            lock = yield from self._value(item.context_expr)
-            locks.append(lock)
+            lock, take = yield from self._guard(item.context_expr)
+            locks.append((lock, take))
             self.frame.held.append(lock)
-            yield from self._spin_lock(item.context_expr, lock)
+            yield from self._lock(take, item.context_expr, [lock])
         signal = yield from self._body(node.body)
         returned = [signal[1]] if signal and signal[0] == "return" else []
         self.frame.held += returned
-        for item, lock in zip(reversed(node.items), reversed(locks), strict=True):
-            yield from self._spin_unlock(item.context_expr, lock)
+        for item, (lock, take) in zip(reversed(node.items), reversed(locks), strict=True):
+            yield from self._lock(ENDS[take], item.context_expr, [lock])
         del self.frame.held[len(self.frame.held) - len(locks) - len(returned) :]
         return signal
 
@@ -422,6 +426,10 @@ class Thread(Readers, Lifetimes, Macros):
             return (yield from self._this_cpu(name, node))
         if name in COND_LOADS:
             return (yield from self._cond_load(name, node))
+        if name in EVENTS:
+            return (yield from self._wait_event(name, node))
+        if name in BIT_SPINS or name in BIT_WAITS:
+            return (yield from (self._bit_spin if name in BIT_SPINS else self._bit_wait)(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
             if true((yield from self._value(node.args[0]))):
                 raise Fault("warning" if name.startswith("WARN") else "bug")
@@ -459,6 +467,10 @@ class Thread(Readers, Lifetimes, Macros):
             return None
         if name in ("bool",):
             return true(args[0])
+        if name in LOCKS or name in WAITING:
+            return (yield from (self._lock if name in LOCKS else self._sleeping)(name, node, args))
+        if name in ASSERTS:
+            return self._lockdep(name, *args)
         own = getattr(self, f"_{name}", None)
         if own is not None:
             return (yield from own(node, *args))
@@ -499,51 +511,6 @@ class Thread(Readers, Lifetimes, Macros):
         return options[choice]
 
     # The vocabulary, written again
-
-    def _spin_lock(self, node: ast.expr, lock: Any) -> Steps:
-        _not_null(lock)
-        owner = self.world.owner
-
-        def ready() -> bool:
-            # A lock one holds oneself is a fault, not a wait, and so is one that is free.
-            return id(lock) not in owner or owner[id(lock)] == self.me or not self.world.heap.alive(lock)
-
-        self.frame.held.append(lock)
-        yield from self._stop("spin_lock", node, ready)
-        self.frame.held.pop()
-        self._alive(lock)
-        if owner.get(id(lock)) == self.me:
-            raise Fault("recursive-locking")
-        owner[id(lock)] = self.me
-
-    def _spin_trylock(self, node: ast.expr, lock: Any) -> Steps:
-        _not_null(lock)
-        self.frame.held.append(lock)
-        yield from self._stop("spin_trylock", node)
-        self.frame.held.pop()
-        self._alive(lock)
-        if id(lock) in self.world.owner:
-            return False
-        self.world.owner[id(lock)] = self.me
-        return True
-
-    def _spin_is_locked(self, node: ast.expr, lock: Any) -> Steps:
-        _not_null(lock)
-        self.frame.held.append(lock)
-        yield from self._stop("spin_is_locked", node)
-        self.frame.held.pop()
-        return id(lock) in self.world.owner
-
-    def _spin_unlock(self, node: ast.expr, lock: Any) -> Steps:
-        _not_null(lock)
-        self.frame.held.append(lock)
-        yield from self._stop("spin_unlock", node)
-        self.frame.held.pop()
-        self._alive(lock)
-        if self.world.owner.get(id(lock)) != self.me:
-            raise Fault("unlock-by-stranger")
-        del self.world.owner[id(lock)]
-        self.leave()
 
     def _smp_mb(self, node: ast.expr) -> Steps:
         yield from self._stop("smp_mb", node)

@@ -57,12 +57,13 @@ class Readers:
     _stop: Callable[..., Steps]
     give_back: Callable[[Any], None]
     _alive: Callable[[Any], None]
+    _may_sleep: Callable[[], None]
 
     def is_reader(self, who: int | None = None) -> bool:
         """Whether a thread keeps grace periods waiting."""
         who = self.me if who is None else who
         rcu = self.world.rcu
-        return bool(rcu.nesting.get(who) or rcu.preempt.get(who)) or who in self.world.owner.values() or who in rcu.running.values()
+        return bool(rcu.nesting.get(who) or rcu.preempt.get(who) or self.world.held.spinning.get(who)) or who in rcu.running.values()
 
     def _all_readers(self) -> frozenset[int]:
         return frozenset(who for who in range(self.world.threads) if self.is_reader(who))
@@ -73,10 +74,6 @@ class Readers:
             rcu = self.world.rcu
             rcu.blockers = {who: left - {self.me} for who, left in rcu.blockers.items()}
             rcu.queued = {head: (callback, left - {self.me}) for head, (callback, left) in rcu.queued.items()}
-
-    def _may_sleep(self) -> None:
-        if self.is_reader():
-            raise Fault("sleeping-while-atomic")
 
     def _might_sleep(self, node: ast.expr) -> Steps:
         yield from self._stop("might_sleep", node)

@@ -35,6 +35,8 @@ def atomic(verb: str, old: int, values: list[int], bits: int) -> tuple[int | Non
     if verb in ("cmpxchg", "try_cmpxchg"):
         new = values[1] if old == values[0] else None
         return new, old if verb == "cmpxchg" else (old == values[0], old)
+    if verb == "add_unless":
+        return (wrap(old + values[0], bits), True) if old != values[1] else (None, False)
     steps = {"add": 1, "sub": -1, "inc": 1, "dec": -1}
     parts = verb.split("_")
     core = parts[1] if parts[0] == "fetch" else parts[0]

@@ -30,7 +30,7 @@ _RCU_WAITS = ("synchronize_rcu", "rcu_do_batch")
 _BITS = {  # the steps that wait for a bit to be cleared, and what a reader calls that
     **dict.fromkeys(("folio_lock", "folio_wait_locked", "lock_page", "wait_on_page_locked"), "PG_locked of {}"),
     "bit_spin_lock": "the bit lock in {}",
-    **dict.fromkeys(("read_seqcount_begin", "read_seqbegin"), "the writer of {}"),
+    **dict.fromkeys(("read_seqcount_begin", "read_seqbegin"), "{}"),
 }
 MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
 
