@@ -19,7 +19,7 @@ from . import bits, calls, expressions
 from .lowering import OBSERVER, Lowering
 from .types import NOTHING, VOID, Result, Typed
 
-SPINS: Final[tuple[str, ...]] = ("bit_spin_lock", "bit_spin_trylock", "bit_spin_unlock", "bit_spin_is_locked", "clear_and_wake_up_bit")
+SPINS: Final[tuple[str, ...]] = ("bit_spin_lock", "bit_spin_trylock", "bit_spin_unlock", "__bit_spin_unlock", "bit_spin_is_locked", "clear_and_wake_up_bit")
 WAITS: Final[tuple[str, ...]] = ("wait_on_bit", "wait_on_bit_lock")
 _KEY: Final = ir.U64
 
@@ -32,7 +32,7 @@ def operate(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, n
     if f.mode == OBSERVER and info.kind != "bit_spin_is_locked":
         f.compiler.writes(f, node)
         return NOTHING
-    return {"bit_spin_lock": one.lock, "bit_spin_trylock": one.trylock, "bit_spin_unlock": one.unlock,
+    return {"bit_spin_lock": one.lock, "bit_spin_trylock": one.trylock, "bit_spin_unlock": one.unlock, "__bit_spin_unlock": one.unlock,
             "bit_spin_is_locked": one.test, "clear_and_wake_up_bit": one.clear_and_wake}[info.kind]()  # fmt: skip
 
 
@@ -98,10 +98,13 @@ class _Bit:
         return Typed(clear, ir.Bool())
 
     def unlock(self) -> Result:
-        """bit_spin_unlock()."""
-        old = self._step(self.info.name, "release")
+        """bit_spin_unlock(), __bit_spin_unlock()."""
+        plain = self.info.order == "plain"
+        old = self._step(self.info.name, self.info.order)
         message = "gives back a bit lock that is not taken"
         self.f.emit(ops.Check(bits.is_set(self.f, old, self.mask, self.node).value, Reason.BUG, message, self.f.at(self.node)))
+        if plain:
+            self.f.step(self.info.name, "plain", self.address, self.node)
         self._clear(old)
         self._part("given_back")
         return Typed(ops.Imm(0), VOID)

@@ -45,6 +45,7 @@ def tried() -> None:
 @rides_along
 def given_back() -> None:
     """The end of what taken() or tried() began."""
+    needs_feature("preempt_count")
     exit_atomic()
 
 
@@ -100,6 +101,15 @@ def bit_spin_trylock(nr: int, place: Any) -> bool:
 @place_macro("bit_spin_unlock", "release", "bit_spin_unlock")
 def bit_spin_unlock(nr: int, place: Any) -> None:
     """Clear the bit, which must be set."""
+    found = caller_place(1)
+    require(has_bit(nr, found), "bug", "gives back a bit lock that is not taken")
+    put_bit(nr, found, False)
+    given_back()
+
+
+@place_macro("__bit_spin_unlock", "plain", "__bit_spin_unlock")
+def __bit_spin_unlock(nr: int, place: Any) -> None:
+    """As bit_spin_unlock(), by a plain load and a plain store: two steps, and what others do to the word in between is lost."""
     found = caller_place(1)
     require(has_bit(nr, found), "bug", "gives back a bit lock that is not taken")
     put_bit(nr, found, False)
