@@ -414,22 +414,22 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
         test = yield from self._value(node.test)
         return (yield from self._value(node.body if true(test) else node.orelse))
 
+    def _macro(self, name: str) -> Callable[[str, ast.Call], Steps] | None:
+        """What handles a call whose arguments are not all values."""
+        if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
+            return self._this_cpu
+        known = ((BITS, self._bit), (COND_LOADS, self._cond_load), (EVENTS, self._wait_event), (BIT_SPINS, self._bit_spin), (BIT_WAITS, self._bit_wait))
+        return next((handler for names, handler in known if name in names), None)
+
     def _x_Call(self, node: ast.Call) -> Steps:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         users = not getattr(self.frame.outer.get(name), "__module__", "lockverse.").startswith("lockverse.")
         name = "" if users else name  # the user's own function may have any name
         if name in PLACES:
             return (yield from self._on_place(name, PLACES[name], node))
-        if name in BITS:
-            return (yield from self._bit(name, node))
-        if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
-            return (yield from self._this_cpu(name, node))
-        if name in COND_LOADS:
-            return (yield from self._cond_load(name, node))
-        if name in EVENTS:
-            return (yield from self._wait_event(name, node))
-        if name in BIT_SPINS or name in BIT_WAITS:
-            return (yield from (self._bit_spin if name in BIT_SPINS else self._bit_wait)(name, node))
+        macro = self._macro(name)
+        if macro is not None:
+            return (yield from macro(name, node))
         if name in ("WARN_ON", "WARN_ON_ONCE", "BUG_ON", "VM_BUG_ON"):
             if true((yield from self._value(node.args[0]))):
                 raise Fault("warning" if name.startswith("WARN") else "bug")

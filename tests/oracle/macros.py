@@ -45,8 +45,7 @@ class Macros:
     _element: Callable[..., Any]
     me: int
     cpu: int
-    _spin_lock: Callable[..., Steps]
-    _spin_unlock: Callable[..., Steps]
+    _lock: Callable[..., Steps]
     world: Any
     _alive: Callable[..., None]
 
@@ -164,16 +163,16 @@ class Macros:
 
     def _spin_lock_irqsave(self, node: ast.expr, lock: Any) -> Steps:
         """No handlers here, so what more it disables shows only in what may not sleep, where a spinlock is held anyway."""
-        yield from self._spin_lock(node, lock)
+        yield from self._lock("spin_lock", node, [lock])
         return False
 
     def _spin_unlock_irqrestore(self, node: ast.expr, lock: Any, flags: bool) -> Steps:
-        yield from self._spin_unlock(node, lock)
+        yield from self._lock("spin_unlock", node, [lock])
 
     _spin_lock_irq = _spin_lock_irqsave
 
     def _spin_unlock_irq(self, node: ast.expr, lock: Any) -> Steps:
-        yield from self._spin_unlock(node, lock)
+        yield from self._lock("spin_unlock", node, [lock])
 
     def _primitive(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Steps:
         """A step of the vocabulary: what its function does."""

@@ -19,7 +19,7 @@ RUNNING = 0
 EVENTS = {"wait_event": (2, False, False), "wait_event_idle": (0x402, True, False), "wait_event_interruptible": (1, False, True),
           "wait_event_killable": (0x102, False, True)}  # fmt: skip
 BIT_WAITS = {"wait_on_bit", "wait_on_bit_lock", "wake_up_bit"}
-BIT_SPINS = {"bit_spin_lock", "bit_spin_trylock", "bit_spin_unlock", "bit_spin_is_locked", "clear_and_wake_up_bit"}
+BIT_SPINS = {"bit_spin_lock", "bit_spin_trylock", "bit_spin_unlock", "__bit_spin_unlock", "bit_spin_is_locked", "clear_and_wake_up_bit"}
 FOLIO = {f"{one}{kind}": one for one in ("lock", "trylock", "unlock") for kind in ("_page",)} | {
     "folio_lock": "lock", "folio_trylock": "trylock", "folio_unlock": "unlock", "folio_test_locked": "test", "PageLocked": "test",
     "folio_wait_locked": "wait", "wait_on_page_locked": "wait",
@@ -296,11 +296,14 @@ class Waiting:
             return self._wake_bit(key, place.get() & mask)
         ready = (lambda: not place.get() & mask) if name == "bit_spin_lock" else (lambda: True)
         yield from self._at(name, node, [*place.held], ready)
-        was, preempt = bool(place.get() & mask), self.world.rcu.preempt
-        if name == "bit_spin_unlock":
+        old, preempt = place.get(), self.world.rcu.preempt
+        was = bool(old & mask)
+        if name.endswith("unlock"):
             if not was:
                 raise Fault("bug")
-            place.put(place.get() & ~mask)
+            if name.startswith("__"):
+                yield from self._at(name, node, [*place.held, old])
+            place.put(old & ~mask)
             if not preempt.get(self.me):
                 raise Fault("preempt-imbalance")
             preempt[self.me] -= 1
