@@ -6,7 +6,7 @@ keep: what can be wrong, what is at rest, what holds sometimes. Nothing here sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -295,10 +295,10 @@ def locking(seed: int) -> str:
     return scheme_text("\n".join(functions), "\n".join(["x = node()", "y = node()", *cpus, *properties]))
 
 
-def locking_linked(folder: Path, seed: int) -> Linked | None:
-    """The linked code of that text; None if it does not compile, or fails before its first step."""
+def locking_linked(folder: Path, seed: int, change: Callable[[str], str] = str) -> Linked | None:
+    """The linked code of that text, changed; None if it does not compile, or fails before its first step."""
     try:
-        linked = linked_of(folder, locking(seed))
+        linked = linked_of(folder, change(locking(seed)))
     except Rejected:
         return None
     return linked if isinstance(Interpreter(linked).start().outcome, Moved) else None
