@@ -99,7 +99,8 @@ def test_random_programs_go_through_text(tmp_path: Path) -> None:
 
 def test_how_ops_look() -> None:
     assert print_op(ops.Binary(Reg(3), "add", Reg(1), Imm(5), S64, 12)) == "%3 = add s64, %1, 5 !12"
-    assert print_op(ops.Step("spin_lock", "acquire", Reg(0), 4)) == 'step "spin_lock", acquire, %0, "" !4'
+    assert print_op(ops.Step("spin_lock", "acquire", Reg(0), 4)) == 'step "spin_lock", acquire, %0, "", "" !4'
+    assert print_op(ops.Step("up_read", "release", Reg(0), 4, gives="shared")) == 'step "up_read", release, %0, "", "shared" !4'
     assert print_op(ops.Rest(4)) == "rest !4"
     assert print_op(ops.Branch(Reg(1), 2, 3, 9, True, None)) == "branch %1, @2, @3, true, open !9"
     assert print_op(ops.Call((Reg(1), Reg(2)), "f", (Imm(-1),), 0)) == '%1, %2 = call "f", (-1) !0'

@@ -59,6 +59,8 @@ BAD: list[tuple[str, tuple[tuple[Op, ...], ...]]] = [
     ("there is no unary plus", ((ops.Unary(Reg(1), "plus", Imm(1), S64, 0), END),)),
     ("there is no binary div", ((ops.Binary(Reg(1), "div", Imm(1), Imm(1), S64, 0), END),)),
     ("there is no order weak", ((ops.Step("load", "weak", None, 0), END),)),
+    ("no step takes a lock weakly, and gives it back not", ((ops.Step("load", "plain", None, 0, takes="weakly"), END),)),
+    ("no step takes a lock not, and gives it back twice", ((ops.Step("load", "plain", None, 0, gives="twice"), END),)),
     ("a step is marked before the calls are inlined", ((replace(STEP, rest=True), END),)),
     ("nothing to choose from", ((ops.Step("choose", "plain", None, 0), ops.Choose(Reg(1), 3, 2, 0), END),)),
     ("a choose follows its own step", ((STEP, ops.Choose(Reg(1), 0, 1, 0), END),)),

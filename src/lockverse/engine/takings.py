@@ -80,7 +80,7 @@ def _uses(values: Values, flow: Flow) -> Iterable[Use]:
                 for cell in cells:
                     found[pc, cell] = Use(flow.thread, cell, held if op.takes else frozenset(), bool(op.takes), op.takes == "exclusive" or (tries and "read" not in op.kind))
                 held |= cells
-            elif _gives_back(op.kind) and len(cells) == 1:
+            elif op.gives in ("exclusive", "shared") and len(cells) == 1:
                 held -= cells
         for target in successors(op, pc):
             known = before.get(target)
@@ -88,7 +88,3 @@ def _uses(values: Values, flow: Flow) -> Iterable[Use]:
                 before[target] = held | (known or frozenset())
                 waiting.append(target)
     return found.values()
-
-
-def _gives_back(kind: str) -> bool:
-    return "unlock" in kind or kind.startswith("up_")

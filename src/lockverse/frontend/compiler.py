@@ -166,7 +166,7 @@ class Compiler:
         info = f.function.__lockverse_step__  # type: ignore[attr-defined]
         first = f.build.registers[0] if f.build.registers else None
         target = ops.Reg(0) if first is not None and isinstance(first.type, ir.Ptr) else None
-        f.emit(ops.Step(info.name, info.order, target, f.at(f.node), info.takes))
+        f.emit(ops.Step(info.name, info.order, target, f.at(f.node), info.takes, info.gives))
 
     def _lambda(self, f: Lowering, node: ast.Lambda) -> None:
         """The condition of a property: true or false, whatever its type."""

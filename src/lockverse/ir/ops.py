@@ -45,6 +45,7 @@ ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "and", "or", "xor", "shl",
 COMPARISON = ("eq", "ne", "lt", "le", "gt", "ge")
 ORDERS = ("plain", "once", "relaxed", "acquire", "release", "full")
 TAKES = ("", "exclusive", "shared")
+GIVES = ("", "exclusive", "shared", "downgrade")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ class Step:
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
     address of the object it is about (the cell loaded, the lock taken), or None. `takes` is "exclusive" or "shared" if it waits
-    for the lock at `target`, else empty. `rest`, in linked code only: a thread that stands before it is at rest. `holds` are
+    for the lock at `target`, else empty; `gives` is "exclusive" or "shared" if it gives that
+    lock back, and "downgrade" if its thread holds it shared from then on. `rest`, in linked code only: a thread that stands before it is at rest. `holds` are
     the registers by which it then refers to objects of pools.
     """
 
@@ -168,6 +170,7 @@ class Step:
     target: Value | None
     at: int
     takes: str = ""
+    gives: str = ""
     rest: bool = False
     holds: tuple[Reg, ...] = ()
 

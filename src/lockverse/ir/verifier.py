@@ -130,6 +130,8 @@ class _Checker:
             raise self.fail(f"there is no binary {op.op}")
         if isinstance(op, ops.Step) and op.order not in ops.ORDERS:
             raise self.fail(f"there is no order {op.order}")
+        if isinstance(op, ops.Step) and (op.takes not in ops.TAKES or op.gives not in ops.GIVES):
+            raise self.fail(f"no step takes a lock {op.takes or 'not'}, and gives it back {op.gives or 'not'}")
         if isinstance(op, ops.Step) and op.rest:
             raise self.fail("a step is marked before the calls are inlined")
         if isinstance(op, ops.Step) and op.holds:

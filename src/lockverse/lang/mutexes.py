@@ -55,7 +55,7 @@ def mutex_trylock(lock: ptr[mutex]) -> bool:
     return try_to_take(lock)
 
 
-@step("release")
+@step("release", gives="exclusive")
 def mutex_unlock(lock: ptr[mutex]) -> None:
     """Give the mutex back. Only its holder may."""
     give_back(lock)

@@ -29,12 +29,12 @@ class raw_spinlock_t:
         raw_spin_unlock(self)
 
 
-def _raw(name: str, body: Any, order: str, takes: str = "") -> Any:
-    return named_step(name, body, order, {"lock": ptr[raw_spinlock_t]}, f"As {name.removeprefix('raw_')}().", takes)
+def _raw(name: str, body: Any, order: str) -> Any:
+    return named_step(name, body, order, {"lock": ptr[raw_spinlock_t]}, f"As {name.removeprefix('raw_')}().")
 
 
-_spin_for = _raw("raw_spin_lock", spinlock.spin_for, "acquire", "exclusive")
-_spin_for_nested = _raw("raw_spin_lock_nested", spinlock.spin_for_nested, "acquire", "exclusive")
+_spin_for = _raw("raw_spin_lock", spinlock.spin_for, "acquire")
+_spin_for_nested = _raw("raw_spin_lock_nested", spinlock.spin_for_nested, "acquire")
 
 
 def raw_spin_lock(lock: ptr[raw_spinlock_t]) -> None:  # type: ignore[valid-type]

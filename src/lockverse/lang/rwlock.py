@@ -48,7 +48,7 @@ def read_trylock(lock: ptr[rwlock_t]) -> bool:
     return True
 
 
-@step("release")
+@step("release", gives="shared")
 def read_unlock(lock: ptr[rwlock_t]) -> None:
     """The end of what read_lock() began."""
     give_back_shared(lock)
@@ -90,7 +90,7 @@ def write_trylock(lock: ptr[rwlock_t]) -> bool:
     return True
 
 
-@step("release")
+@step("release", gives="exclusive")
 def write_unlock(lock: ptr[rwlock_t]) -> None:
     """The end of what write_lock() began."""
     give_back(lock)

@@ -57,7 +57,7 @@ def down_read_trylock(sem: ptr[rw_semaphore]) -> bool:
     return try_to_take_shared(sem)
 
 
-@step("release")
+@step("release", gives="shared")
 def up_read(sem: ptr[rw_semaphore]) -> None:
     """The end of what down_read() began."""
     give_back_shared(sem)
@@ -83,13 +83,13 @@ def down_write_trylock(sem: ptr[rw_semaphore]) -> bool:
     return try_to_take(sem)
 
 
-@step("release")
+@step("release", gives="exclusive")
 def up_write(sem: ptr[rw_semaphore]) -> None:
     """The end of what down_write() began."""
     give_back(sem)
 
 
-@step("release")
+@step("release", gives="downgrade")
 def downgrade_write(sem: ptr[rw_semaphore]) -> None:
     """From holding the lock for writing to holding it for reading, and nobody in between."""
     give_back(sem)

@@ -170,7 +170,7 @@ def spin_to_write(sl: ptr[seqlock_t]) -> None:
     begin_writing(sl)
 
 
-@step("release")
+@step("release", gives="exclusive")
 def write_sequnlock(sl: ptr[seqlock_t]) -> None:
     """The end of what write_seqlock() began."""
     require(sl.owner == current_task(), "unlock-by-stranger", "gives back a lock that it does not hold")
@@ -192,7 +192,7 @@ def spin_to_read(sl: ptr[seqlock_t]) -> None:
     after_spinning()
 
 
-@step("release")
+@step("release", gives="exclusive")
 def read_sequnlock_excl(sl: ptr[seqlock_t]) -> None:
     """The end of what read_seqlock_excl() began."""
     give_back(sl)

@@ -76,7 +76,7 @@ def spin_trylock(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     return True
 
 
-@step("release")
+@step("release", gives="exclusive")
 def spin_unlock(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Give the lock back. Only its holder may."""
     give_back(lock)

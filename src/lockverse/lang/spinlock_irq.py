@@ -43,7 +43,7 @@ def spin_trylock_bh(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     return True
 
 
-@step("release")
+@step("release", gives="exclusive")
 def spin_unlock_bh(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Give the lock back and enable softirqs."""
     spin_unlock(lock)
@@ -77,7 +77,7 @@ def spin_trylock_irq(lock: ptr[spinlock_t]) -> bool:  # type: ignore[valid-type]
     return True
 
 
-@step("release")
+@step("release", gives="exclusive")
 def spin_unlock_irq(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """Give the lock back and enable interrupts, whether or not they were before."""
     spin_unlock(lock)
@@ -108,7 +108,7 @@ def spin_trylock_irqsave(lock: ptr[spinlock_t]) -> tuple[bool, bool]:  # type: i
     return True, disable_irqs()
 
 
-@step("release")
+@step("release", gives="exclusive")
 def spin_unlock_irqrestore(lock: ptr[spinlock_t], flags: bool) -> None:  # type: ignore[valid-type]
     """Give the lock back and put interrupts back to how they were found."""
     spin_unlock(lock)

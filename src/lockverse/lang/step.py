@@ -17,11 +17,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 @dataclass(frozen=True, slots=True)
 class StepInfo:
     """A step's name as users know it, and its order: plain, once, relaxed, acquire, release or full. `takes` is "exclusive" or
-    "shared" for one that waits for the lock that is its first argument; it is empty for all others, a trylock among them."""
+    "shared" for one that waits for the lock that is its first argument; it is empty for all others, a trylock among them. `gives` is
+    "exclusive" or "shared" for one that gives that lock back, and "downgrade" for one whose task holds it shared from then on."""
 
     name: str
     order: str
     takes: str = ""
+    gives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,25 @@ class PlaceInfo:
     given: bool = False
 
 
-def step(order: str, *, name: str = "", takes: str = "") -> Callable[[F], F]:
+def step(order: str, *, name: str = "", takes: str = "", gives: str = "") -> Callable[[F], F]:
     """Mark a function as one atomic step of that order. `name` is what a reader knows it by, where that is another function
-    which calls it; `takes` is as in StepInfo."""
+    which calls it; `takes` and `gives` are as in StepInfo."""
 
     def decorate(function: F) -> F:
-        setattr(function, "__lockverse_step__", StepInfo(name or function.__name__, order, takes))  # noqa: B010
+        setattr(function, "__lockverse_step__", StepInfo(name or function.__name__, order, takes, gives))  # noqa: B010
         return function
 
     return decorate
 
 
-def named_step(
-    name: str, body: FunctionType, order: str, types: dict[str, object], doc: str, takes: str = ""
-) -> FunctionType:
-    """A step with the body of another under a name of its own, whose parameters have the given types."""
+def named_step(name: str, body: FunctionType, order: str, types: dict[str, object], doc: str) -> FunctionType:
+    """A step with the body of another under a name of its own, whose parameters have the given types. It takes and gives back what
+    that one does."""
     made = FunctionType(body.__code__, body.__globals__, name, body.__defaults__, body.__closure__)
     made.__annotations__ = {**body.__annotations__, **types}
     made.__doc__, made.__module__, made.__qualname__ = doc, body.__module__, name
-    return step(order, takes=takes)(made)
+    like = getattr(body, "__lockverse_step__", StepInfo(name, order))
+    return step(order, takes=like.takes, gives=like.gives)(made)
 
 
 def rides_along(function: F) -> F:

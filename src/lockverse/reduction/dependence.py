@@ -12,7 +12,7 @@ Two steps are independent unless both touch a cell that one of them writes. Who 
 
 - A cell that never changes, or that one thread alone ever touches, is free.
 - Giving back a lock is a left mover: the others' steps on a held lock are blocked (those that wait for it, whether to hold
-  it alone or shared: Step.takes) or fail in any order (giving it back as a stranger: RELEASES). So the cell of the lock's owner is
+  it alone or shared: Step.takes) or fail in any order (giving it back as a stranger: releases()). So the cell of the lock's owner is
   free for those that give it back if all steps anywhere that touch it are one of these two; one trylock or spin_is_locked on it
   and it is not (Lipton, CACM 18, 1975). Readers are another cell, of which nothing is said.
 - Asking whether a lock's owner is oneself, as lockdep_assert_held does, depends on nobody: what others do to the cell makes it
@@ -33,17 +33,16 @@ has, so the shortest one is looked for again without reduction. Leaves out more 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from lockverse.codegen.values import Access, Values
 from lockverse.ir import ops
 
 from .footprints import StepFootprint
 
-RELEASES: Final = (
-    "spin_unlock", "spin_unlock_bh", "spin_unlock_irq", "spin_unlock_irqrestore", "raw_spin_unlock", "mutex_unlock", "write_unlock",
-    "up_write", "downgrade_write", "write_sequnlock", "read_sequnlock_excl",
-)  # fmt: skip
+
+def releases(step: ops.Step) -> bool:
+    """Whether a step gives back what its thread alone held."""
+    return step.gives in ("exclusive", "downgrade")
 
 
 class Cells:
@@ -60,7 +59,7 @@ class Cells:
 
     def _enter(self, thread: int, one: StepFootprint) -> None:
         self._written |= one.cells(ops.Store)
-        mover = bool(one.step.takes) or one.step.kind in RELEASES
+        mover = bool(one.step.takes) or releases(one.step)
         for access in one.accesses:
             if access.pc in one.asking and access.cells <= self.locks:
                 continue
@@ -75,7 +74,7 @@ class Cells:
             return True
         if cell in self.locks and access.pc in step.asking:
             return True
-        return cell in self.locks and step.step.kind in RELEASES and cell not in self._seen
+        return cell in self.locks and releases(step.step) and cell not in self._seen
 
     def shared(self) -> Iterable[int]:
         """The cells that more than one thread touches and somebody writes, locks aside."""

@@ -18,7 +18,7 @@ from lockverse.ir.ops import Imm, Reg
 from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.passes.registers import writes
 
-from .dependence import RELEASES, Cells
+from .dependence import Cells, releases
 from .footprints import StepFootprint, read_by_conditions, steps_of
 
 
@@ -47,7 +47,7 @@ def _needs(
     """What must be held for a step to be taken at once; None if it never is."""
     if not step.plain or step.step.rest or step.cells(ops.Store) & visible:
         return None
-    if step.step.kind in RELEASES and not locks:
+    if releases(step.step) and not locks:
         return None
     needs = []
     for access in step.accesses:
