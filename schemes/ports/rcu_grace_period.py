@@ -107,7 +107,7 @@ def rcu_gp_kthread(rnp, cpus):
 
 def updater(rnp, cpus):
     p = rnp.head
-    rcu_assign_pointer(rnp.head, NULL)
+    smp_store_release(rnp.head, NULL)
     rcu_gp_kthread(rnp, cpus)
     WRITE_ONCE(p.freed, True)
 

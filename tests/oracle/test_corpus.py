@@ -34,7 +34,8 @@ def _tasks(every: bool) -> list[Task]:
 
 
 def _name(task: Task) -> str:
-    return f"{Path(task.file.shown).stem}-{task.scheme}-{'-'.join(value for _, value in task.shown)}"
+    path = task.file.path
+    return f"{path.parent.name}-{path.stem}-{task.scheme}-{'-'.join(value for _, value in task.shown)}"
 
 
 def _by_brute_force(task: Task) -> bool:
