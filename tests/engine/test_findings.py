@@ -225,6 +225,38 @@ def test_locks(tmp_path: Path, engine: str, reductions: tuple[str, ...], scene: 
     assert told(tmp_path, LOCKS, scene, engine, reductions).reason == reason
 
 
+READERS = """
+def idle(x):
+    smp_mb()
+
+def reads(x):
+    read_lock(x.rw)
+    read_unlock(x.rw)
+
+def writes(x):
+    write_lock(x.rw)
+    write_unlock(x.rw)
+
+def writes_irq(x):
+    write_lock_irq(x.rw)
+    write_unlock_irq(x.rw)
+"""
+
+
+@ON_ALL
+@pytest.mark.parametrize(
+    ("handler", "task", "reason"),
+    [
+        ("reads", "reads", None), ("reads", "writes", "irq-lock-inversion"), ("reads", "writes_irq", None),
+        ("writes", "reads", "irq-lock-inversion"), ("writes", "writes_irq", None),
+    ],
+)  # fmt: skip
+def test_handlers_that_read(tmp_path: Path, engine: str, reductions: tuple[str, ...], handler: str, task: str, reason: str | None) -> None:
+    """A reader waits for no reader: where the handlers only read, interrupts are open to those that write."""
+    scene = f"x = shared()\nc = cpu(idle, x)\ncpu({task}, x)\ninterrupt({handler}, x, on=c)"
+    assert told(tmp_path, "@struct\nclass shared:\n    rw: rwlock_t\n\n" + READERS, scene, engine, reductions).reason == reason
+
+
 def test_a_lock_order_replays(tmp_path: Path) -> None:
     outcome = told(tmp_path, LOCKS, "cpu(ab_then, x)\ncpu(then_ba, x)", "reference")
     assert outcome.trace is not None and outcome.trace.failure.taking == ("x.lock", "x.other", "")

@@ -253,6 +253,7 @@ BROKEN = [
     ("interrupt_lock", "two_locks", {"irqsafe": "False"}, "deadlock"),
     ("interrupt_lock", "enabled_too_early", {"saves": "False"}, "deadlock"),
     ("softirq_lock", "net_rx", {"bh": "False"}, "deadlock"),
+    ("tasklist_lock", "tasklist", {"irqs_off": "False"}, "deadlock"),
     ("preemption", "events", {"guarded": "False"}, "at-rest"),
     ("tlb_shootdown", "shootdown", {"early": "True"}, "warning"),
     ("tlb_shootdown", "shootdown", {"wait": "False"}, "warning"),

@@ -23,7 +23,7 @@ from lockverse.trace.serialize import dumps, loads
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
 
-NOT_BY_BRUTE_FORCE = {"contexts", "rcu_grace_period"}  # tests/machine/test_contexts.py has closed forms
+NOT_BY_BRUTE_FORCE = {"contexts", "rcu_grace_period", "local_locks"}  # tests/machine/test_contexts.py has closed forms
 TOO_LARGE = {("qspinlock", "pending_and_queue")}
 MOST = 700
 UNREDUCED = Options(reductions=())

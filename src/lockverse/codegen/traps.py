@@ -92,7 +92,7 @@ class TrapWriter:
         cells = self.values.addresses(op.target, env)
         thread = self.layout.linked.program.threads[function.flow.thread]
         for one in sorted(self.traps.takings):
-            if one.wanted in cells and one.inside in ("", thread.context):
+            if one.wanted in cells and one.inside in ("", thread.context) and not (one.alone and op.takes != "exclusive"):
                 met = function.out.compare("eq", function.operand(op.target, env), str(one.wanted))
                 for condition in self._conditions(function, one):
                     met = function.out.binary("and", met, condition, "i1")

@@ -124,14 +124,15 @@ def _in_circles(edges: set[Taking]) -> set[Taking]:
 
 
 def _inversion(linked: Linked, uses: list[Use], run: Search) -> Result | None:
-    """A lock that a handler takes, taken where such a handler can come."""
+    """A lock that a handler takes, taken where such a handler can come; readers do not wait for readers."""
     threads = linked.program.threads
     for context in ("hardirq", "softirq"):
         level = CONTEXTS.index(context)
         inside = {one.wanted for one in uses if threads[one.thread].context == context}
-        below = {one.wanted for one in uses if CONTEXTS.index(threads[one.thread].context) < level and one.waits}
+        alone = {one.wanted for one in uses if threads[one.thread].context == context and one.exclusive}
+        below = {one.wanted for one in uses if CONTEXTS.index(threads[one.thread].context) < level and one.waits and (one.exclusive or one.wanted in alone)}
         for lock in sorted(inside & below):
-            opened = Taking(lock, open_to=context)
+            opened = Taking(lock, open_to=context, alone=lock not in alone)
             result = run(Traps(takings=frozenset({opened})))
             if result.failing is None:
                 if not result.complete:

@@ -18,7 +18,7 @@ from lockverse.lang import scene
 from lockverse.lang.structs import declaration, resolve_type
 from lockverse.lang.types import FunctionPointer, IntegerType
 
-from . import callbacks, expressions, functions, intrinsics, lists
+from . import callbacks, expressions, functions, intrinsics, lists, percpu
 from .lowering import ATOMIC, PRIMITIVE, STEPS, Lowering, describe
 from .report import place_of
 from .types import LITERAL, NOTHING, NULL, VOID, Constant, Literal, Null, Result, Tuple, Typed, Unknown, fits, widened
@@ -163,7 +163,8 @@ def bind(f: Lowering, function: FunctionType, node: ast.Call) -> dict[str, Argum
     given: dict[str, Argument] = {}
     surplus = node.args[code.co_argcount :]
     for name, argument in zip(names, node.args[: code.co_argcount], strict=False):
-        given[name] = Argument(expressions.lower(f, argument), argument)
+        own = hasattr(function, "__lockverse_own_cpu__") and not given
+        given[name] = Argument(percpu.argument(f, argument) if own else expressions.lower(f, argument), argument)
     for argument in surplus:
         expressions.lower(f, argument)
     wrong = _bind_keywords(f, names, node, given)

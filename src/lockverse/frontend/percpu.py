@@ -52,6 +52,10 @@ class _Path:
             self.f.error("K308", node, "this is not a place in per-cpu data", describe(found))
         return None
 
+    def pointer(self, node: ast.expr) -> Result:
+        """What `node` names, as an argument: structs and arrays by their address."""
+        return self._base(node)
+
     def _find(self, node: ast.expr) -> _Spot | Result | None:
         """A place, if `node` is a field or an element; else its value."""
         if not isinstance(node, ast.Attribute | ast.Subscript):
@@ -90,6 +94,11 @@ def place(f: Lowering, info: PlaceInfo, node: ast.expr) -> _Spot | None:
                 help="declare the field as `percpu[...]`")  # fmt: skip
         return None
     return found
+
+
+def argument(f: Lowering, node: ast.expr) -> Result:
+    """The first argument of a function marked as `own_cpu`: per-cpu data in it is that of the CPU that runs this."""
+    return _Path(f).pointer(node)
 
 
 def compute(f: Lowering, info: PlaceInfo, address: ops.Value, kind: ir.Scalar, node: ast.Call) -> Result:

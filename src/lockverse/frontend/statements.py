@@ -17,7 +17,7 @@ from lockverse.ir.reason import Reason
 from lockverse.lang import guards
 from lockverse.lang.structs import resolve_type
 
-from . import calls, conditions, expressions, functions, intrinsics, lists
+from . import calls, conditions, expressions, functions, intrinsics, lists, percpu
 from .lowering import Loop, Lowering, Variable, describe
 from .source import FunctionNode
 from .subset import STATEMENTS
@@ -445,8 +445,9 @@ def _with(f: Lowering, node: ast.stmt) -> None:
         if found is None:
             continue
         value, take, give = found
-        _call_guard(f, take, value, item.context_expr)
-        f.cleanups.append(_giving_back(f, give, value, item.context_expr, statement))
+        flags = _call_guard(f, take, (value,), item.context_expr)
+        with_flags = (value, flags) if give.__code__.co_argcount > 1 else (value,)
+        f.cleanups.append(_giving_back(f, give, with_flags, item.context_expr, statement))
         entered += 1
     body(f, node.body)
     reached = f.assigned is not None
@@ -461,8 +462,9 @@ def _held_by(f: Lowering, node: ast.expr) -> tuple[Result, FunctionType, Functio
     named = _named_guard(f, node) if isinstance(node, ast.Call) else None
     if named is not None:
         assert isinstance(node, ast.Call)
-        value, guard = expressions.lower(f, node.args[1]), (named.take, named.give)
-        return value, *guard  # type: ignore[return-value]
+        own = hasattr(named.take, "__lockverse_own_cpu__")
+        value = percpu.argument(f, node.args[1]) if own else expressions.lower(f, node.args[1])
+        return value, named.take, named.give  # type: ignore[return-value]
     value = expressions.lower(f, node)
     found = f.compiler.guard(value)
     if found is not None:
@@ -491,19 +493,20 @@ def _two_ways(f: Lowering, value: Result, node: ast.expr) -> str:
     return f"`with scoped_guard({name}, {f.text(node)}):`" if name else ""
 
 
-def _giving_back(f: Lowering, give: FunctionType, value: Result, node: ast.expr, statement: int) -> Callable[[], None]:
+def _giving_back(f: Lowering, give: FunctionType, values: tuple[Result, ...], node: ast.expr, statement: int) -> Callable[[], None]:
     """The way out of a `with`: wherever it happens, it belongs to the `with` itself."""
 
     def give_back() -> None:
         before, f.statement = f.statement, statement
-        _call_guard(f, give, value, node)
+        _call_guard(f, give, values, node)
         f.statement = before
 
     return give_back
 
 
-def _call_guard(f: Lowering, function: FunctionType, value: Result, node: ast.expr) -> None:
-    calls.emit_call(f, function, {function.__code__.co_varnames[0]: calls.Argument(value, node)}, node)
+def _call_guard(f: Lowering, function: FunctionType, values: tuple[Result, ...], node: ast.expr) -> Result:
+    names = function.__code__.co_varnames
+    return calls.emit_call(f, function, {name: calls.Argument(value, node) for name, value in zip(names, values, strict=False)}, node)
 
 
 _HANDLERS: Final[dict[type[ast.stmt], Callable[[Lowering, ast.stmt], None]]] = {

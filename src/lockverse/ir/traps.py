@@ -16,12 +16,14 @@ from .reason import Reason
 @dataclass(frozen=True, slots=True, order=True)
 class Taking:
     """A thread takes the lock at address `wanted`: while it holds the one at `held` (0: whatever it holds), or, if `open_to` is
-    "hardirq" or "softirq", where such a handler could come to its CPU, or, if `inside` is one of these, as such a handler."""
+    "hardirq" or "softirq", where such a handler could come to its CPU, or, if `inside` is one of these, as such a handler. `alone`:
+    not as a reader."""
 
     wanted: int
     held: int = 0
     open_to: str = ""
     inside: str = ""
+    alone: bool = False
 
     @property
     def reason(self) -> Reason:

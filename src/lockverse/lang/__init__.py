@@ -25,7 +25,7 @@ from . import (
     refcount,
     slab,
     spinlock,
-    spinlock_irq,
+    spinlock_forms,
     srcu,
 )
 from .access import *
@@ -78,7 +78,7 @@ from .scene import (
 )
 from .slab import *
 from .spinlock import *
-from .spinlock_irq import *
+from .spinlock_forms import *
 from .srcu import *
 from .structs import container_of, struct
 from .task import num_online_cpus, num_possible_cpus, running, smp_processor_id, task_struct
@@ -92,5 +92,5 @@ __all__ = [
     "u16", "u32", "u64", "u8", "unlikely", "work", "wrapping",
     *access.__all__, *atomics.__all__, *barriers.__all__, *bits.__all__, *context.__all__, *handlers.__all__, *lists.__all__,
     *locks.__all__, *percpu_data.__all__, *percpu_refcount.__all__, *rcu.__all__, *rcu_callbacks.__all__, *refcount.__all__,
-    *slab.__all__, *spinlock.__all__, *spinlock_irq.__all__, *srcu.__all__,
+    *slab.__all__, *spinlock.__all__, *spinlock_forms.__all__, *srcu.__all__,
 ]  # fmt: skip

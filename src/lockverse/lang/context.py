@@ -94,6 +94,13 @@ def disable_irqs() -> bool:
         return False
 
 
+def enable_irqs() -> None:
+    """Interrupts come again, however they were disabled. Inside a step."""
+    if feature("preempt_count"):
+        current_task().irqs_disabled = False
+        leave_reader()
+
+
 def restore_irqs(flags: bool) -> None:
     """Put back what disable_irqs() gave. Inside a step."""
     if feature("preempt_count"):
@@ -181,8 +188,7 @@ def local_irq_disable() -> None:
 @step("plain")
 def local_irq_enable() -> None:
     """Interrupts come again, however they were disabled."""
-    current_task().irqs_disabled = False
-    leave_reader()
+    enable_irqs()
 
 
 @step("plain")

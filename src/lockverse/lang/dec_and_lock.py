@@ -10,7 +10,7 @@ from __future__ import annotations
 from .atomics import atomic_add_unless, atomic_dec_and_test, atomic_t
 from .mutexes import mutex, mutex_lock, mutex_unlock
 from .spinlock import spin_lock, spin_unlock, spinlock_t
-from .spinlock_irq import spin_lock_irqsave, spin_unlock_irqrestore
+from .spinlock_forms import spin_lock_irqsave, spin_unlock_irqrestore
 from .types import ptr
 
 

@@ -13,10 +13,12 @@ from . import (
     guards,
     kthreads,
     llist,
+    local_locks,
     lockdep,
     mutexes,
     raw_spinlock,
     rwlock,
+    rwlock_forms,
     rwsem,
     semaphores,
     seqlock,
@@ -30,10 +32,12 @@ from .folio import *
 from .guards import *
 from .kthreads import *
 from .llist import *
+from .local_locks import *
 from .lockdep import *
 from .mutexes import *
 from .raw_spinlock import *
 from .rwlock import *
+from .rwlock_forms import *
 from .rwsem import *
 from .semaphores import *
 from .seqlock import *
@@ -41,7 +45,7 @@ from .timeouts import *
 from .wait import *
 
 FAMILIES = (
-    bit_lock, completions, dec_and_lock, folio, guards, kthreads, llist, lockdep, mutexes, raw_spinlock, rwlock, rwsem, semaphores, seqlock,
-    timeouts, wait,
+    bit_lock, completions, dec_and_lock, folio, guards, kthreads, llist, local_locks, lockdep, mutexes, raw_spinlock, rwlock, rwlock_forms, rwsem,
+    semaphores, seqlock, timeouts, wait,
 )  # fmt: skip
 __all__ = [name for family in FAMILIES for name in family.__all__]

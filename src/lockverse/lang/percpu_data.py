@@ -46,6 +46,12 @@ class PerCpu(Array):
             raise AttributeError(name)
         return getattr(self[smp_processor_id()], name)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("type", "_values", "_start") or name.startswith("__"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self[smp_processor_id()], name, value)
+
     def _checked(self, index: int) -> int:
         if not 0 <= index < MOST_CPUS:
             raise OutOfBounds(f"there is no CPU {index}")

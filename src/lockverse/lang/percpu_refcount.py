@@ -24,7 +24,7 @@ from .percpu_data import for_each_possible_cpu, this_cpu_add, this_cpu_inc, this
 from .rcu import rcu_read_lock, rcu_read_unlock
 from .rcu_callbacks import call_rcu, rcu_head
 from .spinlock import spinlock_t
-from .spinlock_irq import spin_lock_irq, spin_lock_irqsave, spin_unlock_irq, spin_unlock_irqrestore
+from .spinlock_forms import spin_lock_irq, spin_lock_irqsave, spin_unlock_irq, spin_unlock_irqrestore
 from .step import step
 from .structs import container_of, struct
 from .task import wait_until

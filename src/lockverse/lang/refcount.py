@@ -16,7 +16,7 @@ from typing import Any
 from .environment import require
 from .mutexes import mutex, mutex_lock, mutex_unlock
 from .spinlock import spin_lock, spin_unlock, spinlock_t
-from .spinlock_irq import spin_lock_irqsave, spin_unlock_irqrestore
+from .spinlock_forms import spin_lock_irqsave, spin_unlock_irqrestore
 from .step import step
 from .structs import struct
 from .types import ptr, s32

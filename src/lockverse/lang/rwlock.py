@@ -1,8 +1,8 @@
 """rwlock_t: a spinlock that many may hold for reading, or one for writing.
 
 What a waiting writer does to new readers, and why a reader may not take the lock again, is said in ownership.py. Names and meaning:
-include/linux/rwlock.h and kernel/locking/qrwlock.c, Linux 6.1. Leaves out interrupts, and rwlock_is_contended(): who waits is
-not part of a state.
+include/linux/rwlock.h and kernel/locking/qrwlock.c, Linux 6.1. Leaves out interrupts (rwlock_forms.py), and
+rwlock_is_contended(): who waits is not part of a state.
 """
 
 # mypy: disable-error-code="attr-defined,valid-type,no-any-return"

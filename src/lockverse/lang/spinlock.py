@@ -3,7 +3,7 @@
 Taking a lock one already holds, and giving back a lock another holds, are faults: ownership.py says more. Who waits has preemption
 disabled already (include/linux/spinlock_api_smp.h, Linux 6.1), which is a step of its own where another task may be waiting for
 the CPU. The subclass of spin_lock_nested() tells lockdep that the order of two locks of one class is meant; here each lock is
-itself, and it changes nothing. Leaves out softirqs and interrupts: spinlock_irq.py.
+itself, and it changes nothing. Leaves out softirqs and interrupts: spinlock_forms.py.
 """
 
 # mypy: disable-error-code="attr-defined,no-any-return"
@@ -45,13 +45,6 @@ def spin_for(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
     """The lock itself."""
     take(lock)
     after_spinning()
-
-
-@step("acquire", name="spin_lock", takes="exclusive")
-def take_in_atomic(lock: ptr[spinlock_t]) -> None:  # type: ignore[valid-type]
-    """The lock, and what keeps its holder from sleeping."""
-    take(lock)
-    enter_atomic()
 
 
 def spin_lock_nested(lock: ptr[spinlock_t], subclass: int) -> None:  # type: ignore[valid-type]

@@ -69,6 +69,12 @@ def rides_along(function: F) -> F:
     return function
 
 
+def own_cpu(function: F) -> F:
+    """Mark a function as one whose first argument may be per-cpu data, or in it: that of the CPU that runs it is meant."""
+    setattr(function, "__lockverse_own_cpu__", True)  # noqa: B010
+    return function
+
+
 def place_macro(name: str, order: str, kind: str, *, per_cpu: bool = False, check: Any = None, given: bool = False) -> Callable[[F], F]:
     """Mark a function as a macro one of whose arguments is a place."""
 

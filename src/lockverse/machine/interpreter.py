@@ -218,7 +218,7 @@ class Interpreter:
         for one in self._takings:
             if one.wanted != lock or (one.held and not self._holds(run, one.held)) or (one.inside and one.inside != me.context):
                 continue
-            if one.open_to and not self._is_open(run, one.open_to):
+            if (one.open_to and not self._is_open(run, one.open_to)) or (one.alone and op.takes != "exclusive"):
                 continue
             name = self.names.locks[lock]
             if one.held:
