@@ -225,6 +225,26 @@ def test_locks(tmp_path: Path, engine: str, reductions: tuple[str, ...], scene: 
     assert told(tmp_path, LOCKS, scene, engine, reductions).reason == reason
 
 
+@ON_ALL
+@pytest.mark.parametrize(
+    ("a", "b", "races"),
+    [
+        ("folio_lock(x)\n    folio_unlock(x)", "k = x.flags", True), ("folio_lock(x)\n    folio_unlock(x)", "k = READ_ONCE(x.flags)", False),
+        ("k = folio_test_locked(x)", "k = x.flags", False), ("k = folio_test_locked(x)", "x.flags = 2", True),
+        ("folio_lock(x)\n    folio_unlock(x)", "k = x.n", False), ("folio_lock(x)\n    folio_unlock(x)", "k = y.flags", False),
+        ("p = x.next\n    if p == NULL or folio_trylock(p):\n        x.n = 2", "k = y.flags", True),
+        ("bit_spin_lock(3, x.flags)\n    bit_spin_unlock(3, x.flags)", "k = x.flags", True), ("set_bit(3, x.flags)", "k = x.flags", True),
+    ],
+)  # fmt: skip
+def test_primitives_on_a_field_of_the_users(tmp_path: Path, engine: str, reductions: tuple[str, ...], a: str, b: str, races: bool) -> None:
+    """They are marked accesses to it: with a plain one they race where one of the two writes."""
+    head = "@struct\nclass folio:\n    n: u64\n    flags: u64\n    next: ptr['folio']\n\n\n"
+    body = f"{head}def one(x, y):\n    {a}\n\n\ndef other(x, y):\n    {b}"
+    outcome = told(tmp_path, body, "f = folio()\ng = folio()\nf.next = g\ncpu(one, f, g)\ncpu(other, f, g)", engine, reductions)
+    assert (outcome.reason == "data-race") == races, outcome.message
+    assert races or outcome.verdict == "holds"
+
+
 READERS = """
 def idle(x):
     smp_mb()

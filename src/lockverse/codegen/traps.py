@@ -52,7 +52,7 @@ class TrapWriter:
         mine = self._singles(function.code).get(at)
         if mine is None or not mine.plain:
             return
-        cells = self.values.addresses(mine.target, env)
+        cells = self._cells(mine, env)
         met = "false"
         for thread, pc, one in self._others(function.flow.thread, at, mine, cells):
             met = function.out.binary("or", met, self._stands(function, mine, env, thread, pc, one), "i1")
@@ -69,17 +69,24 @@ class TrapWriter:
                 if not (mine.writes or one.writes) or pc not in self.layout.threads[flow.thread].standing:
                     continue
                 together = held[thread].get(at, frozenset()) & held[flow.thread].get(pc, frozenset()) & self.layout.holding.locks
-                if not together and self.values.addresses(one.target, flow.entry[pc]) & cells:
+                if not together and self._cells(one, flow.entry[pc]) & cells:
                     yield flow.thread, pc, one
 
     def _stands(self, function: Function, mine: Single, env: Env, thread: int, pc: int, one: Single) -> str:
         """An i1: that thread stands before that access, and it is to the same cell."""
         out, here = function.out, function.access.stands(thread, pc)
-        a, b = self.values.addresses(mine.target, env), self.values.addresses(one.target, self.values.flows[thread].entry[pc])
-        if len(a) == 1 and a == b:
+        a, b = self._cells(mine, env), self._cells(one, self.values.flows[thread].entry[pc])
+        if len(a) == 1 and a == b and not one.offset:
             return here
-        same = out.compare("eq", function.operand(mine.target, env), self._theirs(function, thread, pc, one.target))
-        return out.binary("and", here, same, "i1")
+        theirs = self._theirs(function, thread, pc, one.target)
+        if one.offset:
+            here = out.binary("and", here, out.compare("ne", theirs, "0"), "i1")  # NULL and an offset are no cell
+            theirs = out.binary("add", theirs, str(one.offset))
+        return out.binary("and", here, out.compare("eq", function.operand(mine.target, env), theirs), "i1")
+
+    def _cells(self, one: Single, env: Env) -> frozenset[int]:
+        """The cells that an access can be to."""
+        return frozenset(address + one.offset for address in self.values.addresses(one.target, env))
 
     def _theirs(self, function: Function, thread: int, pc: int, value: Value) -> str:
         """What an operand of another thread's holds."""

@@ -181,7 +181,7 @@ class Interpreter:
         other = None if mine is None or not mine.plain else self.meets(state, thread)
         if other is None or mine is None:
             return None
-        cell = self.target(state, thread)
+        cell = self._accessed(state, thread)
         assert cell is not None
         ways = [f"{self.linked.program.threads[n].title}() {_way(self._singles[n][state[1][n][0]])}" for n in (thread, other)]
         message = f"data race on {self.names.cell(cell)}: {ways[0]} it while {ways[1]} it"
@@ -190,15 +190,20 @@ class Interpreter:
     def meets(self, state: MachineState, thread: int) -> int | None:
         """The first thread on another CPU that stands before an access which conflicts with the one `thread` stands before."""
         mine = self._singles[thread].get(state[1][thread][0])
-        cell = self.target(state, thread)
+        cell = self._accessed(state, thread)
         for other, (pc, _) in enumerate(state[1]):
             theirs = self._singles[other].get(pc)
             if mine is None or theirs is None or not (mine.writes or theirs.writes):
                 continue
             apart = self.linked.program.threads[other].cpu != self.linked.program.threads[thread].cpu
-            if apart and self.target(state, other) == cell:
+            if apart and self._accessed(state, other) == cell:
                 return other
         return None
+
+    def _accessed(self, state: MachineState, thread: int) -> int | None:
+        """The cell that the step a thread stands before accesses, if it is one access."""
+        one, target = self._singles[thread].get(state[1][thread][0]), self.target(state, thread)
+        return target + one.offset if one is not None and target else None
 
     def target(self, state: MachineState, thread: int) -> int | None:
         """The address of the object that the step a thread stands before is about, if it is about one."""

@@ -274,6 +274,7 @@ class _Recorder:
         pc, code = state[1][thread][0], self.linked.codes[thread]
         single, step, address = singles(code)[pc], code.ops[pc], self.machine.target(state, thread)
         assert address is not None
+        address += single.offset
         cell = self.linked.program.cells[address]
         notes = _Notes(self.linked, self.names)
         Interpreter(self.linked).step(state, thread, 0, notes)  # without traps: this one step is not a fault

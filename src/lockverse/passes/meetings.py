@@ -7,14 +7,16 @@ one of them at least is plain (the definition of tools/memory-model/Documentatio
 What a seqcount guards is read and written as it comes, and read again: KCSAN takes it for marked between the begin and the end of
 a writer, and between a reader's begin and retry (include/linux/seqlock.h, Linux 6.1), and so does this.
 
-Leaves out primitives that touch several of the user's cells in one step: they are atomic, and never plain.
+A primitive on a field of the user's own, as folio_lock() on `flags`, is a marked access to that. Leaves out primitives that touch several
+of the user's cells in one step: they are atomic, and never plain.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import GUARD
@@ -22,7 +24,7 @@ from lockverse.ir.ops import Value
 from lockverse.ir.program import Code
 from lockverse.ir.types import Ptr, StructRef
 
-from .registers import successors
+from .registers import successors, writes
 
 SEQ_BEGINS: Final = (
     "read_seqcount_begin", "raw_read_seqcount", "raw_seqcount_begin", "read_seqbegin", "write_seqcount_begin", "raw_write_seqcount_begin",
@@ -31,22 +33,25 @@ SEQ_BEGINS: Final = (
 SEQ_ENDS: Final = ("read_seqcount_retry", "read_seqretry", "write_seqcount_end", "raw_write_seqcount_end", "write_sequnlock")
 OWN: Final = ("task_struct", "call_single_data_t", "work_struct", "timer_list")  # structs that are the vocabulary's, never raced for
 
+_Parts: TypeAlias = Mapping[int, tuple[Value, int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A step that accesses the cell at `target` and nothing else that is shared."""
+    """A step that accesses the cell `offset` cells after `target` and nothing else that is shared."""
 
     target: Value
     writes: bool
     plain: bool
+    offset: int = 0
 
 
 def singles(code: Code) -> Mapping[int, Single]:
     """The steps of a code that are one access, by position."""
-    found, guarded, own = {}, _guarded(code), _own_addresses(code)
+    found, guarded, own, parts = {}, _guarded(code), _own_addresses(code), _parts(code)
     for pc, op in enumerate(code.ops):
         if isinstance(op, ops.Step) and op.target is not None:
-            one = _single(code, pc, op, own, guarded=pc in guarded)
+            one = _single(code, pc, op, own, parts, guarded=pc in guarded)
             if one is not None:
                 found[pc] = one
     return found
@@ -68,13 +73,24 @@ def _guarded(code: Code) -> set[int]:
     return {pc for pc, one in inside.items() if one}
 
 
-def _single(code: Code, pc: int, step: ops.Step, own: set[int], *, guarded: bool) -> Single | None:
+def _single(code: Code, pc: int, step: ops.Step, own: set[int], parts: _Parts, *, guarded: bool) -> Single | None:
     accesses = _accesses(code, pc, own)
-    if not accesses or any(one.address != step.target for one in accesses):
+    if not accesses or step.target is None:
         return None
-    writes = any(isinstance(one, ops.Store) for one in accesses)
-    assert step.target is not None
-    return Single(step.target, writes, step.order == "plain" and not guarded)
+    stores = any(isinstance(one, ops.Store) for one in accesses)
+    if all(one.address == step.target for one in accesses):
+        return Single(step.target, stores, step.order == "plain" and not guarded)
+    offsets = {parts.get(one.address.number) if isinstance(one.address, ops.Reg) else None for one in accesses}
+    part = offsets.pop() if len(offsets) == 1 else None
+    if part is None or part[0] != step.target:
+        return None
+    return Single(step.target, stores, plain=False, offset=part[1])
+
+
+def _parts(code: Code) -> _Parts:
+    """The registers that hold the address of a part of what another points to: that, and how far into it."""
+    made = Counter(number for op in code.ops for number in writes(op))
+    return {op.dst.number: (op.base, op.offset) for op in code.ops if isinstance(op, ops.Field) and made[op.dst.number] == 1}
 
 
 def _accesses(code: Code, pc: int, own: set[int]) -> list[ops.Load | ops.Store]:
