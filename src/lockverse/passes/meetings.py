@@ -7,7 +7,7 @@ one of them at least is plain (the definition of tools/memory-model/Documentatio
 What a seqcount guards is read and written as it comes, and read again: KCSAN takes it for marked between the begin and the end of
 a writer, and between a reader's begin and retry (include/linux/seqlock.h, Linux 6.1), and so does this.
 
-A primitive on a field of the user's own, as folio_lock() on `flags`, is a marked access to that. Leaves out primitives that touch several
+A primitive on a field of the user's own, as a lock in one of its bits, is a marked access to that. Leaves out primitives that touch several
 of the user's cells in one step: they are atomic, and never plain.
 """
 
