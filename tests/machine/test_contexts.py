@@ -6,8 +6,6 @@ step but that its end belongs to its last step. Rules: Linux 6.1, include/linux/
 
 from __future__ import annotations
 
-import random
-import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from lockverse.session import linked_of as compiled
 from lockverse.session import open_file, tasks
 
 from ..codegen.common import counts, searched, verdict
-from ..oracle.programs import program
+from ..oracle.programs import contextual
 from ..support import ROOT, checked, linked_of, scheme_text
 
 STEPS = "def run(x):\n    smp_mb()\n    smp_mb()\n    smp_mb()\n\n\ndef handle(x):\n    smp_mb()\n    smp_mb()"
@@ -277,30 +275,10 @@ def test_what_breaks(engine: str, file: str, scheme: str, given: dict[str, str],
 # Random programs
 
 
-def contextual(folder: Path, seed: int) -> Linked | None:
-    """A random program of tests/oracle whose threads share CPUs, with sections in which something is disabled."""
-    rng = random.Random(seed)
-    text = program(seed, 2 + seed % 2, 2)
-    number = 0
-
-    def where(found: re.Match[str]) -> str:
-        nonlocal number
-        number += 1
-        if number == 1:
-            return f"    c = cpu({found[1]})"
-        kind = rng.choice(["task", "interrupt", "softirq", "nmi", "task", "interrupt"])
-        return f"    {kind}({found[1]}, on=c)" if rng.random() < 0.8 else f"    cpu({found[1]})"
-
-    text = re.sub(r"^    cpu\((.*)\)$", where, text, flags=re.M)
-    sections = [("local_irq_disable()", "local_irq_enable()"), ("preempt_disable()", "preempt_enable()"), ("local_bh_disable()", "local_bh_enable()")]
-
-    def section(found: re.Match[str]) -> str:
-        off, on = rng.choice(sections)
-        return f"    {off}\n{found[0]}\n    {on}" if rng.random() < 0.3 else found[0]
-
-    text = re.sub(r"^    [ab][.\w\[\]]* [-+]?= .*$", section, text, flags=re.M)
+def made(folder: Path, seed: int) -> Linked | None:
+    """A random program of tests/oracle whose threads share CPUs; None if it does not compile."""
     try:
-        return linked_of(folder, text)
+        return linked_of(folder, contextual(seed))
     except Rejected:
         return None
 
@@ -316,8 +294,7 @@ def engines_agree(found: Linked) -> bool | None:
 
 
 def test_random_contexts(tmp_path: Path) -> None:
-    made = [one for one in (contextual(tmp_path, seed) for seed in range(3000, 3040)) if one is not None]
-    results = [engines_agree(one) for one in made]
+    results = [engines_agree(one) for one in (made(tmp_path, seed) for seed in range(3000, 3040)) if one is not None]
     assert results.count(True) > 3 and results.count(False) > 3
 
 
@@ -325,6 +302,6 @@ def test_random_contexts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(600_000, 602_000, 100))
 def test_many_random_contexts(tmp_path: Path, first: int) -> None:
     for seed in range(first, first + 100):
-        one = contextual(tmp_path, seed)
+        one = made(tmp_path, seed)
         if one is not None:
             engines_agree(one)

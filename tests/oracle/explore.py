@@ -19,7 +19,7 @@ from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.task import cpu_count
 from lockverse.lang.types import is_scalar
 
-from .interpreter import Context, Pruned, Thread, World
+from .interpreter import Context, Handler, Pruned, Thread, World
 from .lifetimes import leaked
 from .values import Fault, position_or_value
 
@@ -98,6 +98,7 @@ class Replay:
         patches = {one.__lockverse_patch__: one for one in self.scene.patches}  # type: ignore[attr-defined]
         self.world = World(threads=len(self.scene.cpus) + len(self.heads), patches=patches)
         self.world.tasks = [cpu.task for cpu in self.scene.cpus]
+        self.world.cpus.places = [(int(cpu.task.cpu), int(cpu.task.context)) for cpu in self.scene.cpus]
         heap = self.world.heap
         for kind, pool in self.scene.pools.items():
             heap.pools[kind] = pool.objects
@@ -105,10 +106,14 @@ class Replay:
             for one in pool.objects:
                 heap.enter(one)
         self.threads = [
-            Thread(self.world, number, patches.get(cpu.function, cpu.function), cpu.args, dict(cpu.kwargs))  # type: ignore[arg-type]
-            for number, cpu in enumerate(self.scene.cpus)
+            self._thread(number, cpu, patches.get(cpu.function, cpu.function)) for number, cpu in enumerate(self.scene.cpus)
         ]
         self.threads += [Context(self.world, number, head) for number, head in enumerate(self.heads, len(self.scene.cpus))]
+
+    def _thread(self, number: int, cpu: lang_scene.CpuDeclaration, function: Any) -> Thread:
+        if cpu.leave is not None:
+            return Handler(self.world, number, cpu, function)
+        return Thread(self.world, number, function, cpu.args, dict(cpu.kwargs))
 
     def follow(self, schedule: Schedule) -> None:
         """Restart and run a schedule."""
@@ -130,6 +135,7 @@ class Replay:
             tuple(sorted((self._numbers[lock], owner) for lock, owner in world.owner.items())),
             *(one.key(lambda one: self._numbers[one]) for one in (world.held, world.sleep)),
             world.rcu.key(lambda one: self._numbers[one]),
+            world.cpus.key(),
             tuple(sorted(self._numbers[one] for one in world.heap.allocated)),
         )
         return memory, shared, tuple(thread.key(self.number) for thread in self.threads)
@@ -212,7 +218,7 @@ class _Search:
             if stop is None:
                 finished += 1
                 continue
-            if not stop.ready():
+            if not self.replay.threads[thread].ready():
                 blocked += 1
                 continue
             for choice in range(stop.options):

@@ -20,8 +20,9 @@ from lockverse.lang.null import NULL
 from lockverse.lang.structs import Array, declaration, is_object
 from lockverse.lang.types import IntegerType, is_scalar
 
+from .contexts import LOCAL_LOCKS, Contexts, Cpus
 from .lifetimes import LOOPS, Heap, Lifetimes
-from .locks import ASSERTS, ENDS, LOCKS, Held, Locks
+from .locks import ASSERTS, LOCKS, Held, Locks, ends
 from .macros import BITS, COND_LOADS, PLACES, Macros, as_said
 from .rcu import Rcu, Readers
 from .values import COMPARE, Fault, atomic, binary, converted, plain, true, wrap
@@ -73,6 +74,7 @@ class World:
     heap: Heap = field(default_factory=Heap)
     held: Held = field(default_factory=Held)
     sleep: Sleep = field(default_factory=Sleep)
+    cpus: Cpus = field(default_factory=Cpus)
     tasks: list[Any] = field(default_factory=list)
     threads: int = 0
     patches: dict[Any, Any] = field(default_factory=dict)
@@ -96,7 +98,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     raise LookupError(function)
 
 
-class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
+class Thread(Contexts, Locks, Waiting, Readers, Lifetimes, Macros):
     """One CPU: `frames` and `stop` say where it stands; `go(choice)` takes its step."""
 
     def __init__(self, world: World, me: int, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -114,6 +116,11 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
             raise Fault("rcu-imbalance")
         if self.world.rcu.preempt.get(self.me, 0):
             raise Fault("preempt-imbalance")
+        self._ends()
+
+    def ready(self) -> bool:
+        """Whether it can take its step now."""
+        return self.stop is not None and self.has_its_cpu() and self.stop.ready()
 
     def _advance(self, choice: int | None) -> None:
         try:
@@ -144,7 +151,7 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
     @property
     def cpu(self) -> int:
         """The number of its CPU; what runs RCU's callbacks has none of its own and counts as on the first."""
-        return self.me if self.me < self.world.threads else 0
+        return self.world.cpus.places[self.me][0] if self.me < len(self.world.cpus.places) else 0
 
     # Functions and statements
 
@@ -296,15 +303,16 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
         locks = []
         for item in node.items:
             lock, take = yield from self._guard(item.context_expr)
-            locks.append((lock, take))
             self.frame.held.append(lock)
-            yield from self._lock(take, item.context_expr, [lock])
+            flags = yield from self._guarded(take, item.context_expr, [lock])
+            locks.append((lock, take, flags))
+            self.frame.held.append(flags)
         signal = yield from self._body(node.body)
         returned = [signal[1]] if signal and signal[0] == "return" else []
         self.frame.held += returned
-        for item, (lock, take) in zip(reversed(node.items), reversed(locks), strict=True):
-            yield from self._lock(ENDS[take], item.context_expr, [lock])
-        del self.frame.held[len(self.frame.held) - len(locks) - len(returned) :]
+        for item, (lock, take, flags) in zip(reversed(node.items), reversed(locks), strict=True):
+            yield from self._guarded(ends(take), item.context_expr, [lock, flags] if take.endswith("save") else [lock])
+        del self.frame.held[len(self.frame.held) - 2 * len(locks) - len(returned) :]
         return signal
 
     # Expressions
@@ -418,7 +426,7 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
         """What handles a call whose arguments are not all values."""
         if name.startswith(("this_cpu_", "__this_cpu_")) and name != "this_cpu_ptr":
             return self._this_cpu
-        known = ((BITS, self._bit), (COND_LOADS, self._cond_load), (EVENTS, self._wait_event), (BIT_SPINS, self._bit_spin), (BIT_WAITS, self._bit_wait))
+        known = ((LOCAL_LOCKS, self._local), (BITS, self._bit), (COND_LOADS, self._cond_load), (EVENTS, self._wait_event), (BIT_SPINS, self._bit_spin), (BIT_WAITS, self._bit_wait))
         return next((handler for names, handler in known if name in names), None)
 
     def _x_Call(self, node: ast.Call) -> Steps:
@@ -534,6 +542,31 @@ class Thread(Locks, Waiting, Readers, Lifetimes, Macros):
         if new is not None:
             variable.counter = wrap(new, bits)
         return result
+
+
+class Handler(Thread):
+    """What runs because something has happened, or because it has been asked for; or a kernel thread, which says that it has ended."""
+
+    def __init__(self, world: World, me: int, declared: Any, function: FunctionType) -> None:
+        self.declared = declared
+        super().__init__(world, me, function, declared.args, dict(declared.kwargs))
+
+    def _main(self, function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+        self.frames.append(Frame("handler", {}, {}))
+
+        def call() -> Steps:
+            return self._call(function, list(args), dict(kwargs))
+
+        if self.declared.enter is None:
+            yield from call()
+            self.world.cpus.exited.add(self.me)
+        else:
+            yield from self.serve_as_handler(self.declared, ast.Name("handler", lineno=0, col_offset=0, end_col_offset=0), call)
+        self._at_exit()
+        self._ends()
+
+    def at_rest(self) -> bool:
+        return super().at_rest() and not (self.declared.request is not None and self.declared.request.pending)
 
 
 class Context(Thread):

@@ -32,11 +32,9 @@ INTERRUPTIBLE = {
 LOCKS = {*TAKE, *TAKE_SHARED, *TRY, *TRY_SHARED, *GIVE, *GIVE_SHARED, *LOOK, *INTERRUPTIBLE}
 ASSERTS = {f"lockdep_assert_{one}" for one in ("held", "not_held", "held_write", "held_read")} | {"lockdep_is_held"}
 GUARDS = {"spinlock_t": "spin_lock", "raw_spinlock_t": "raw_spin_lock", "mutex": "mutex_lock"}
-NAMED = {"read_lock": "read_lock", "write_lock": "write_lock", "rwsem_read": "down_read", "rwsem_write": "down_write"}
-ENDS = {
-    "spin_lock": "spin_unlock", "raw_spin_lock": "raw_spin_unlock", "mutex_lock": "mutex_unlock", "read_lock": "read_unlock",
-    "write_lock": "write_unlock", "down_read": "up_read", "down_write": "up_write",
-}  # fmt: skip
+NAMED = {"rwsem_read": "down_read", "rwsem_write": "down_write"} | {
+    f"{kind}spinlock_{form}": f"{kind}spin_lock_{form}" for kind in ("", "raw_") for form in ("bh", "irq", "irqsave")
+}
 
 
 @dataclass
@@ -60,6 +58,8 @@ class Locks:
     frame: Any
     _stop: Callable[..., Steps]
     _value: Callable[..., Steps]
+    _own_value: Callable[..., Steps]
+    _local_lock: Callable[..., Steps]
     _alive: Callable[[Any], None]
     leave: Callable[[], None]
     _may_sleep: Callable[[], None]
@@ -176,12 +176,27 @@ class Locks:
     def _guard(self, node: ast.expr) -> Steps:
         """The lock of a `with`, and the function that takes it."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "scoped_guard":
-            lock = yield from self._value(node.args[1])
-            return lock, NAMED[node.args[0].id]  # type: ignore[attr-defined]
+            name = node.args[0].id  # type: ignore[attr-defined]
+            lock = yield from (self._own_value if name.startswith("local_") else self._value)(node.args[1])
+            return lock, NAMED.get(name, name)
         lock = yield from self._value(node)
         return lock, GUARDS[type(lock).__name__]
+
+    def _guarded(self, name: str, node: ast.AST, args: list[Any]) -> Steps:
+        if name in LOCKS:
+            return (yield from self._lock(name, node, args))
+        if name.startswith("local_"):
+            return (yield from self._local_lock(name, node, *args))
+        return (yield from getattr(self, f"_{name}")(node, *args))
 
     def _at_exit(self) -> None:
         """Nothing may be held at the end."""
         if self.me in self.world.owner.values() or any(self.me in who for who in self.world.held.readers.values()):
             raise Fault("lock-held-at-exit")
+
+
+def ends(take: str) -> str:
+    """What gives back what `take` takes."""
+    return {"down_read": "up_read", "down_write": "up_write", "write_seqlock": "write_sequnlock", "read_seqlock_excl": "read_sequnlock_excl"}.get(
+        take, take.replace("_lock", "_unlock").replace("irqsave", "irqrestore")
+    )

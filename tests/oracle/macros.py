@@ -161,19 +161,6 @@ class Macros:
         value = yield from self._load(place, node)
         return value[self.cpu] if isinstance(value, PerCpu) else value
 
-    def _spin_lock_irqsave(self, node: ast.expr, lock: Any) -> Steps:
-        """No handlers here, so what more it disables shows only in what may not sleep, where a spinlock is held anyway."""
-        yield from self._lock("spin_lock", node, [lock])
-        return False
-
-    def _spin_unlock_irqrestore(self, node: ast.expr, lock: Any, flags: bool) -> Steps:
-        yield from self._lock("spin_unlock", node, [lock])
-
-    _spin_lock_irq = _spin_lock_irqsave
-
-    def _spin_unlock_irq(self, node: ast.expr, lock: Any) -> Steps:
-        yield from self._lock("spin_unlock", node, [lock])
-
     def _primitive(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Steps:
         """A step of the vocabulary: what its function does."""
         self.frame.held += args

@@ -7,6 +7,7 @@ steps, over a handful of cells. Leaves out what cannot be told apart by running 
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 
 HEADER = '''from lockverse import *
@@ -204,3 +205,28 @@ def program(seed: int, threads: int = 2, statements: int = 3, *, rests: bool = F
     scene = ["@scheme", "def scheme_under_test():", f"    a = {start}", "    b = node(y=1)", "    a.other = b", f"    b.other = {maker.pick('a', 'b', 'NULL')}"]
     chosen = [one for one in properties if rng.random() < 0.3]
     return HEADER + "\n" + "\n".join([*maker.lines, *scene, *cpus, *chosen]) + "\n"
+
+
+SECTIONS = [("local_irq_disable()", "local_irq_enable()"), ("preempt_disable()", "preempt_enable()"), ("local_bh_disable()", "local_bh_enable()")]
+
+
+def contextual(seed: int) -> str:
+    """A random program whose threads share CPUs, with sections in which something is disabled."""
+    rng = random.Random(seed)
+    text = program(seed, 2 + seed % 2, 2)
+    number = 0
+
+    def where(found: re.Match[str]) -> str:
+        nonlocal number
+        number += 1
+        if number == 1:
+            return f"    c = cpu({found[1]})"
+        kind = rng.choice(["task", "interrupt", "softirq", "nmi", "task", "interrupt"])
+        return f"    {kind}({found[1]}, on=c)" if rng.random() < 0.8 else f"    cpu({found[1]})"
+
+    def section(found: re.Match[str]) -> str:
+        off, on = rng.choice(SECTIONS)
+        return f"    {off}\n{found[0]}\n    {on}" if rng.random() < 0.3 else found[0]
+
+    text = re.sub(r"^    cpu\((.*)\)$", where, text, flags=re.M)
+    return re.sub(r"^    [ab][.\w\[\]]* [-+]?= .*$", section, text, flags=re.M)

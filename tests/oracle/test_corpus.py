@@ -1,7 +1,7 @@
 """The schemes of the repository: verdicts as expected, counts equal to brute force, every race replayed.
 
 Expected verdicts and reasons come from thinking (said in each .expected.toml), counts from brute force alone: those of a search
-without reduction. Where brute force does not know the vocabulary (NOT_BY_BRUTE_FORCE) or never comes to an end (TOO_LARGE) nothing but
+without reduction. Where brute force never comes to an end (TOO_LARGE) nothing but
 verdict and reason is expected. It runs here for what has up to MOST states; what is stored beyond that took it minutes.
 """
 
@@ -23,7 +23,6 @@ from lockverse.trace.serialize import dumps, loads
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
 
-NOT_BY_BRUTE_FORCE = {"contexts", "rcu_grace_period", "local_locks"}  # tests/machine/test_contexts.py has closed forms
 TOO_LARGE = {("qspinlock", "pending_and_queue")}
 MOST = 700
 UNREDUCED = Options(reductions=())
@@ -36,10 +35,6 @@ def _tasks(every: bool) -> list[Task]:
 def _name(task: Task) -> str:
     path = task.file.path
     return f"{path.parent.name}-{path.stem}-{task.scheme}-{'-'.join(value for _, value in task.shown)}"
-
-
-def _by_brute_force(task: Task) -> bool:
-    return not {task.file.path.parent.name, task.file.path.stem} & NOT_BY_BRUTE_FORCE
 
 
 def _expected(task: Task) -> dict[str, Any]:
@@ -61,7 +56,7 @@ def _outcome(name: str) -> Outcome:
 def test_expected(task: Task) -> None:
     outcome = _outcome(_name(task))
     found = {"verdict": outcome.verdict.value} | ({} if outcome.reason is None else {"reason": outcome.reason})
-    if _by_brute_force(task) and (task.file.path.stem, task.scheme) not in TOO_LARGE:
+    if (task.file.path.stem, task.scheme) not in TOO_LARGE:
         counted = check(task, Bounds(), lambda _: None, UNREDUCED)
         assert (counted.verdict, counted.reason) == (outcome.verdict, outcome.reason)
         found |= {"states": counted.states, "transitions": counted.transitions, "depth": counted.depth}
@@ -69,7 +64,7 @@ def test_expected(task: Task) -> None:
     assert found == _expected(task)
 
 
-@pytest.mark.parametrize("name", [name for name, task in EVERY.items() if _by_brute_force(task)])
+@pytest.mark.parametrize("name", EVERY)
 def test_brute_force_agrees(name: str) -> None:
     task = EVERY[name]
     outcome = check(task, Bounds(states=MOST), lambda _: None, UNREDUCED)
