@@ -26,7 +26,7 @@ from lockverse.report.verdict import Outcome
 from lockverse.session import _observers, check, replay, write_trace
 
 from ..codegen.common import reachable, silent
-from ..machine.test_contexts import contextual
+from ..machine.test_contexts import made
 from ..reduction.spaces import locking_linked
 from ..support import linked_of, scheme_text, task_of
 
@@ -379,7 +379,7 @@ def test_random_findings(tmp_path: Path) -> None:
     """All engines find the same, and data races where the definition has them."""
     reasons: list[Reason | None] = []
     for seed in range(5000, 5040):
-        for linked in (contextual(tmp_path, seed), locking_linked(tmp_path, seed)):
+        for linked in (made(tmp_path, seed), locking_linked(tmp_path, seed)):
             found = None if linked is None else finds(linked, "reference", (), Bounds(states=1_500))
             if linked is None or found is None or found.bound is not None or not found.states:
                 continue
@@ -400,7 +400,7 @@ def test_random_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(0, 2000, 20))
 def test_many_random_findings(tmp_path: Path, first: int) -> None:
     for seed in range(700_000 + first, 700_020 + first):
-        for linked in (contextual(tmp_path, seed), locking_linked(tmp_path, seed)):
+        for linked in (made(tmp_path, seed), locking_linked(tmp_path, seed)):
             found = None if linked is None else finds(linked, "reference", (), Bounds(states=1_500))
             if linked is not None and found is not None and found.bound is None and found.states:
                 reason = None if found.failing is None else found.failing.reason

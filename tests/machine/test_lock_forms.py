@@ -60,6 +60,7 @@ def _forms(lock: str, take: str, give: str, trial: str = "") -> dict[str, tuple[
 FORMS = {
     **_forms("x.lock", "spin_lock", "spin_unlock", "spin_trylock"), **_forms("x.raw", "raw_spin_lock", "raw_spin_unlock", "raw_spin_trylock"),
     **_forms("x.rw", "read_lock", "read_unlock"), **_forms("x.rw", "write_lock", "write_unlock", "write_trylock"),
+    **_forms("x.sl", "write_seqlock", "write_sequnlock"), **_forms("x.sl", "read_seqlock_excl", "read_sequnlock_excl"),
     "nested": ("flags = spin_lock_irqsave_nested(x.lock, 1)", "spin_unlock_irqrestore(x.lock, flags)", "", "x.lock"),
     "raw nested": ("flags = raw_spin_lock_irqsave_nested(x.raw, 1)", "raw_spin_unlock_irqrestore(x.raw, flags)", "", "x.raw"),
 }  # fmt: skip
@@ -69,7 +70,7 @@ LOCAL = {
     "local_lock_irqsave": ("flags = local_lock_irqsave(x.locals)", "local_unlock_irqrestore(x.locals, flags)", "", "this_cpu_ptr(x.locals)"),
 }  # fmt: skip
 ALL = FORMS | LOCAL
-BODIES = {name: one for name, one in ALL.items() if "raw" not in name and "nested" not in name}  # those others are made of
+BODIES = {name: one for name, one in ALL.items() if "raw" not in name and "nested" not in name and "seq" not in name}  # those others are made of
 each = pytest.mark.parametrize(("take", "give", "trial", "lock"), ALL.values(), ids=ALL)
 each_body = pytest.mark.parametrize(("take", "give", "trial", "lock"), BODIES.values(), ids=BODIES)
 

@@ -22,6 +22,7 @@ from . import (
     rwsem,
     semaphores,
     seqlock,
+    seqlock_forms,
     timeouts,
     wait,
 )
@@ -41,11 +42,12 @@ from .rwlock_forms import *
 from .rwsem import *
 from .semaphores import *
 from .seqlock import *
+from .seqlock_forms import *
 from .timeouts import *
 from .wait import *
 
 FAMILIES = (
     bit_lock, completions, dec_and_lock, folio, guards, kthreads, llist, local_locks, lockdep, mutexes, raw_spinlock, rwlock, rwlock_forms, rwsem,
-    semaphores, seqlock, timeouts, wait,
+    semaphores, seqlock, seqlock_forms, timeouts, wait,
 )  # fmt: skip
 __all__ = [name for family in FAMILIES for name in family.__all__]
