@@ -30,7 +30,7 @@ from lockverse.ir.source import Origin
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.names import Names
-from lockverse.machine.record import Ending, record, taking_of
+from lockverse.machine.record import Ending, record, takings_of
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
@@ -237,7 +237,7 @@ def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Ou
 
 
 def _ending(failing: Failing) -> Ending:
-    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking)
+    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking, failing.chain)
 
 
 def _never(linked: Linked, items: Sequence[Item]) -> tuple[str, ...]:
@@ -313,7 +313,9 @@ def replay(trace: Trace, beside: Path) -> Trace:
     starter = next((event.thread for event in trace.events if event.kind == "start"), None)
     loop = trace.failure.loop
     body, rest = (moves, []) if loop is None else (moves[:loop], moves[loop:])
-    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, taking_of(linked, trace.failure.taking))
+    own, *others = takings_of(linked, trace.failure.chain) or (None,)
+    chain = tuple(zip((one.moves for one in trace.failure.chain[1:]), others, strict=False))
+    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, own, chain)
     return record(linked, body, ending, trace.parameters)
 
 

@@ -211,25 +211,26 @@ class Interpreter:
         step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
         return operand(step.target, registers) if isinstance(step, ops.Step) and step.target is not None else None
 
-    def _holds(self, run: Run, lock: int) -> bool:
+    def holds(self, memory: Sequence[int], thread: int, lock: int) -> bool:
+        """Whether a thread holds the lock at that address, exclusively or shared."""
         readers = self._readers.get(lock)
-        shared = readers is not None and run.memory[readers] >> run.thread & 1
-        return run.memory[lock] == self.linked.program.threads[run.thread].task or bool(shared)
+        shared = readers is not None and memory[readers] >> thread & 1
+        return memory[lock] == self.linked.program.threads[thread].task or bool(shared)
 
     def _look_at_taking(self, run: Run, op: ops.Step) -> None:
         """A lock is about to be taken: is that a finding?"""
         assert op.target is not None
         lock, me = run.value(op.target), self.linked.program.threads[run.thread]
         for one in self._takings:
-            if one.wanted != lock or (one.held and not self._holds(run, one.held)) or (one.inside and one.inside != me.context):
+            if one.wanted != lock or (one.held and not self.holds(run.memory, run.thread, one.held)) or (one.inside and one.inside != me.context):
                 continue
             if (one.open_to and not self._is_open(run, one.open_to)) or (one.alone and op.takes != "exclusive"):
                 continue
             name = self.names.locks[lock]
             if one.held:
-                message = f"{name} is taken while {self.names.locks[one.held]} is held, and elsewhere the other way round"
+                message = f"{name} is taken while {self.names.locks[one.held]} is held"
                 raise _stop(op, Reason.LOCK_ORDER, message, f"LOCK ORDER {self.names.locks[one.held]} -> {name}")
-            message = f"{name} is taken where a {one.open_to} could come, and one takes it"
+            message = f"{name} is taken where a {one.open_to} could come"
             raise _stop(op, Reason.IRQ_LOCK_INVERSION, message, f"TAKEN WITH {one.open_to.upper()}S ENABLED {name}")
 
     def _is_open(self, run: Run, context: str) -> bool:
