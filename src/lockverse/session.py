@@ -23,10 +23,10 @@ from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.source import PACKAGE
 from lockverse.frontend.suggest import nearest
-from lockverse.ir.coverage import Fires, Item, Way
+from lockverse.ir.coverage import Contended, Fires, Item, Refused, Way
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
-from lockverse.ir.source import Origin
+from lockverse.ir.source import Origin, Statement
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.names import Names
@@ -241,20 +241,29 @@ def _ending(failing: Failing) -> Ending:
 
 
 def _never(linked: Linked, items: Sequence[Item]) -> tuple[str, ...]:
-    """What no execution does, in words: sides of conditions in the order of the source, handlers, locks."""
+    """What no execution does, in words: sides of conditions and trylocks in the order of the source, handlers, locks."""
     program = linked.program
     columns = [Column(one.title, one.cpu, (), one.context) for one in program.threads]
     names = Names(program).locks
+    decided = {item.statement for item in items if isinstance(item, Way)}
     found: list[tuple[int, str, int, str]] = []
     for item in items:
-        if isinstance(item, Way):
-            one = program.statements[item.statement]
-            found.append((0, one.file, one.line, f"never {str(item.outcome).lower()}: `{one.text.rstrip(':')}` ({one.file}:{one.line})"))
-        elif isinstance(item, Fires):
-            found.append((1, "", item.thread, f"never fires: {called(columns, item.thread)}"))
-        else:
-            found.append((2, "", item.lock, f"never waited for: {names[item.lock]}"))
+        match item:
+            case Way(statement, outcome):
+                one = program.statements[statement]
+                found.append((0, one.file, one.line, f"never {str(outcome).lower()}: {_shown(one)}"))
+            case Refused(statement) if statement not in decided:  # else the condition it is in says so
+                one = program.statements[statement]
+                found.append((0, one.file, one.line, f"never fails: the trylock in {_shown(one)}"))
+            case Fires(thread):
+                found.append((1, "", thread, f"never fires: {called(columns, thread)}"))
+            case Contended(lock):
+                found.append((2, "", lock, f"never waited for: {names[lock]}"))
     return tuple(text for _, _, _, text in sorted(found))
+
+
+def _shown(one: Statement) -> str:
+    return f"`{one.text.rstrip(':')}` ({one.file}:{one.line})"
 
 
 def _engine_of(result: Result) -> Engine:
