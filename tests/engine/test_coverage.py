@@ -128,3 +128,16 @@ def test_there_may_be_many_items(tmp_path: Path, engine: str, reductions: tuple[
     body += "\ndef count(x):\n" + "".join(f"    WRITE_ONCE(x.n, {i})\n" for i in range(12))
     never = told(tmp_path, body, "cpu(look, x)\ncpu(count, x)", engine, reductions).never
     assert [one.split("`")[1] for one in never] == [f"if v == {i}" for i in range(12, 20)]
+
+
+@ON_ALL
+def test_handlers_that_fire(tmp_path: Path, engine: str, reductions: tuple[str, ...]) -> None:
+    """A timer that nobody arms, and one that somebody may; interrupts that are never enabled, and such that are in the end."""
+    body = "def arm(x, t):\n    if READ_ONCE(x.n) == 1:\n        mod_timer(t)\n\ndef set(x, n):\n    WRITE_ONCE(x.n, n)\n\ndef fires(x):\n    smp_mb()"
+
+    def never(scene: str) -> tuple[str, ...]:
+        return tuple(one for one in told(tmp_path, body, scene, engine, reductions).never if "fires" in one)
+
+    timer = "t = timer_list()\nc = cpu(arm, x, t)\ntimer(t, fires, x, on=c)\ncpu(set, x, {})"
+    assert never(timer.format(2)) == ("never fires: fires() (softirq on CPU0)",)
+    assert never(timer.format(1)) == ()

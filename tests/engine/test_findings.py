@@ -93,7 +93,7 @@ def through(x):
 
 RACES = [
     ("write", "write", True), ("write", "read", True), ("update", "update", True), ("write_marked", "read", True), ("write", "read_marked", True),
-    ("read", "read", False), ("write_marked", "read_marked", False), ("write_marked", "read_excused", False), ("write_marked", "set_excused", False),
+    ("read", "read", False), ("write_marked", "read_marked", False), ("write_marked", "read_excused", False), ("write", "read_excused", False), ("write_marked", "set_excused", False),
     ("locked", "locked", False), ("locked", "locked_otherwise", True), ("locked", "write", True),
     ("publish", "consume", False), ("publish", "consume_anyway", True), ("count", "count", False),
     ("flag_bit", "flag_bit", False), ("flag_bit", "flag_bit_plain", True), ("flag_bit_plain", "flag_bit_plain", True),

@@ -19,7 +19,7 @@ from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
-from lockverse.passes.coverage import refusals, ways
+from lockverse.passes.coverage import refusals, waits, ways
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -207,9 +207,13 @@ class Function:
 
     def _note_step(self, op: ops.Step, env: Env) -> None:
         """A handler begins, or somebody is about to take a lock that another waits for as well."""
-        if op.kind in ENTRIES:
-            self._note(Fires(self.flow.thread))
+        self._note_firing()
         self._note_lock(op, env, lambda lock: self.context.traps.wanted_by_another(self, lock))
+
+    def _note_firing(self) -> None:
+        """A handler begins, if nothing can keep it from that any more."""
+        if self._began is not None and self._began.kind in ENTRIES and not waits(self.code, self._at):
+            self._note(Fires(self.flow.thread))
 
     def _note_lock(self, step: ops.Step, env: Env, condition: Callable[[int], str]) -> None:
         """If a step takes a lock that is to be noted, and an i1 of that lock is true, note it."""
@@ -310,6 +314,8 @@ class Function:
         if self.flow.thread >= 0 and self._began is not None and not guard:
             self._note_lock(self._began, env, lambda _: self.out.compare("eq", self.operand(op.condition, env), "0"))
         self.out.unless(self._truth(op.condition, env), "blocked")
+        if self.flow.thread >= 0:
+            self._note_firing()
 
     def _assume(self, op: ops.Assume, env: Env) -> None:
         self.out.unless(self._truth(op.condition, env), "pruned")

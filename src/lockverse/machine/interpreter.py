@@ -127,6 +127,8 @@ class Interpreter:
         outcome = self._go(run, watch)
         if isinstance(outcome, Blocked) and run.has_cpu:
             self._note_waiting(run, pc, registers)
+        elif getattr(run.code.ops[pc], "kind", "") in ENTRIES:
+            self._fired.add(thread)
         if outcome is None:
             after = (*threads[:thread], _kept(run), *threads[thread + 1 :])
             return Moved((tuple(run.memory), after), run.choices)
@@ -373,8 +375,6 @@ class Interpreter:
             raise _Stop(race)
         if op.takes and self.traps.takings:
             self._look_at_taking(run, op)
-        if op.kind in ENTRIES:
-            self._fired.add(run.thread)
 
     def _load(self, run: Run, op: ops.Load) -> None:
         run.registers[op.dst.number] = run.memory[run.value(op.address)]

@@ -44,6 +44,12 @@ def _stores(code: Code, pc: int) -> bool:
     return not isinstance(code.ops[pc], ops.Step) and any(isinstance(code.ops[at], ops.Store) for at in _step(code, pc))
 
 
+def waits(code: Code, pc: int) -> bool:
+    """Whether a step that has come to that op may still have to wait."""
+    following = (at for target in successors(code.ops[pc], pc) if not isinstance(code.ops[target], ops.Step) for at in _step(code, target))
+    return any(isinstance(code.ops[at], ops.Await) for at in following)
+
+
 def _step(code: Code, pc: int) -> set[int]:
     """The ops from `pc` to the end of its step."""
     seen, waiting = {pc}, [pc]
