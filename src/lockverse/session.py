@@ -209,7 +209,7 @@ def _safety(machine: Interpreter) -> list[Observer]:
 
 def _observers(machine: Interpreter) -> list[Observer]:
     """All that is looked for."""
-    return [*_safety(machine), Spinning()]
+    return [*_safety(machine), Spinning(machine.at_rest)]
 
 
 def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Outcome:
