@@ -442,7 +442,7 @@ def test_kcsan_in_an_interrupt(tmp_path: Path) -> None:
 
 KASAN = """
 ==================================================================
-BUG: KASAN: slab-use-after-free in use
+BUG: KASAN: slab-use-after-free in use (14)
 Write of size 8 at addr node#0.big by task use/1
 
 CPU: 1 PID: 1 Comm: use Not tainted lockverse
@@ -488,7 +488,7 @@ def test_use_after_free(tmp_path: Path) -> None:
 def test_double_free(tmp_path: Path) -> None:
     """The scheme made the object itself: nothing says who allocated it."""
     lines = lines_of(trace_of(tmp_path, "def run(x):\n    kfree(x)", "pool(node, 1)\nx = kmalloc(node)\ncpu(run, x)\ncpu(run, x)"), "kasan")
-    assert lines[:3] == ["=" * 66, "BUG: KASAN: double-free in run", "Free of addr x by task run/1"]
+    assert lines[:3] == ["=" * 66, "BUG: KASAN: double-free in run (2)", "Free of addr x by task run/1"]
     assert lines[-6:] == ["Freed by task 0:", " kfree", " run (2)", "", "The buggy address belongs to the object at x", "=" * 66]
     assert not any(line.startswith("Allocated") for line in lines)
 
