@@ -51,7 +51,8 @@ def add_and_report(d, most):
 
 
 def add_bare(d, most):
-    update(d)
+    if READ_ONCE(d.count) < most:
+        update(d)
 
 
 def two_of(function):

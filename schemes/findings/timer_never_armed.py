@@ -16,6 +16,7 @@ def handle(d):
 
 
 def arm(t, wanted: bool):
+    smp_mb()
     if wanted:
         mod_timer(t)
 

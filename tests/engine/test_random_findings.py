@@ -99,7 +99,7 @@ def compared(linked: Linked) -> tuple[int, Reason | None] | None:
     wanted = defined(linked) if first.complete and first.failing is None else None
     if wanted is None:
         return None
-    some: set[Item] = {one for one in items(linked) & possible(linked)} | contendable(linked)
+    some: set[Item] = (items(linked) & possible(linked)) | contendable(linked)
     done: set[Item] = {Way(*one) for one in wanted.went} | {Contended(one) for one in wanted.waited}
     for engine, reductions in ENGINES:
         result = search(linked, _observers, Bounds(), silent, Options(engine, reductions, 1))
