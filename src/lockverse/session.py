@@ -23,14 +23,14 @@ from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.source import PACKAGE
 from lockverse.frontend.suggest import nearest
-from lockverse.ir.coverage import Fires, Item, Way
+from lockverse.ir.coverage import Contended, Fires, Item, Refused, Way
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
-from lockverse.ir.source import Origin
+from lockverse.ir.source import Origin, Statement
 from lockverse.lang.scene import Parameter, scheme_parameters
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.names import Names
-from lockverse.machine.record import Ending, record, taking_of
+from lockverse.machine.record import Ending, record, takings_of
 from lockverse.passes.pipeline import link
 from lockverse.passes.rest import Unclear, UnclearRest
 from lockverse.report.steps import StepMark
@@ -209,7 +209,7 @@ def _safety(machine: Interpreter) -> list[Observer]:
 
 def _observers(machine: Interpreter) -> list[Observer]:
     """All that is looked for."""
-    return [*_safety(machine), Spinning()]
+    return [*_safety(machine), Spinning(machine.at_rest)]
 
 
 def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Outcome:
@@ -237,24 +237,33 @@ def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Ou
 
 
 def _ending(failing: Failing) -> Ending:
-    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking)
+    return Ending(failing.reason, failing.condition, failing.loop, failing.starter, failing.taking, failing.chain)
 
 
 def _never(linked: Linked, items: Sequence[Item]) -> tuple[str, ...]:
-    """What no execution does, in words: sides of conditions in the order of the source, handlers, locks."""
+    """What no execution does, in words: sides of conditions and trylocks in the order of the source, handlers, locks."""
     program = linked.program
     columns = [Column(one.title, one.cpu, (), one.context) for one in program.threads]
     names = Names(program).locks
+    decided = {item.statement for item in items if isinstance(item, Way)}
     found: list[tuple[int, str, int, str]] = []
     for item in items:
-        if isinstance(item, Way):
-            one = program.statements[item.statement]
-            found.append((0, one.file, one.line, f"never {str(item.outcome).lower()}: `{one.text.rstrip(':')}` ({one.file}:{one.line})"))
-        elif isinstance(item, Fires):
-            found.append((1, "", item.thread, f"never fires: {called(columns, item.thread)}"))
-        else:
-            found.append((2, "", item.lock, f"never waited for: {names[item.lock]}"))
+        match item:
+            case Way(statement, outcome):
+                one = program.statements[statement]
+                found.append((0, one.file, one.line, f"never {str(outcome).lower()}: {_shown(one)}"))
+            case Refused(statement) if statement not in decided:  # else the condition it is in says so
+                one = program.statements[statement]
+                found.append((0, one.file, one.line, f"never fails: the trylock in {_shown(one)}"))
+            case Fires(thread):
+                found.append((1, "", thread, f"never fires: {called(columns, thread)}"))
+            case Contended(lock):
+                found.append((2, "", lock, f"never waited for: {names[lock]}"))
     return tuple(text for _, _, _, text in sorted(found))
+
+
+def _shown(one: Statement) -> str:
+    return f"`{one.text.rstrip(':')}` ({one.file}:{one.line})"
 
 
 def _engine_of(result: Result) -> Engine:
@@ -313,7 +322,9 @@ def replay(trace: Trace, beside: Path) -> Trace:
     starter = next((event.thread for event in trace.events if event.kind == "start"), None)
     loop = trace.failure.loop
     body, rest = (moves, []) if loop is None else (moves[:loop], moves[loop:])
-    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, taking_of(linked, trace.failure.taking))
+    own, *others = takings_of(linked, trace.failure.chain) or (None,)
+    chain = tuple(zip((one.moves for one in trace.failure.chain[1:]), others, strict=False))
+    ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, own, chain)
     return record(linked, body, ending, trace.parameters)
 
 

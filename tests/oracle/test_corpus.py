@@ -23,6 +23,9 @@ from lockverse.trace.serialize import dumps, loads
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
 
+NOT_BY_BRUTE_FORCE = {  # findings of no one execution, and what it does not know
+    "circle_of_three", "holding", "imbalance", "lockless_read", "safe_before_unsafe", "timer_never_armed",
+}
 TOO_LARGE = {("qspinlock", "pending_and_queue")}
 MOST = 700
 UNREDUCED = Options(reductions=())
@@ -35,6 +38,10 @@ def _tasks(every: bool) -> list[Task]:
 def _name(task: Task) -> str:
     path = task.file.path
     return f"{path.parent.name}-{path.stem}-{task.scheme}-{'-'.join(value for _, value in task.shown)}"
+
+
+def _by_brute_force(task: Task) -> bool:
+    return task.file.path.stem not in NOT_BY_BRUTE_FORCE
 
 
 def _expected(task: Task) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def _outcome(name: str) -> Outcome:
 def test_expected(task: Task) -> None:
     outcome = _outcome(_name(task))
     found = {"verdict": outcome.verdict.value} | ({} if outcome.reason is None else {"reason": outcome.reason})
-    if (task.file.path.stem, task.scheme) not in TOO_LARGE:
+    if _by_brute_force(task) and (task.file.path.stem, task.scheme) not in TOO_LARGE:
         counted = check(task, Bounds(), lambda _: None, UNREDUCED)
         assert (counted.verdict, counted.reason) == (outcome.verdict, outcome.reason)
         found |= {"states": counted.states, "transitions": counted.transitions, "depth": counted.depth}
@@ -64,7 +71,7 @@ def test_expected(task: Task) -> None:
     assert found == _expected(task)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name, task in EVERY.items() if _by_brute_force(task)])
 def test_brute_force_agrees(name: str) -> None:
     task = EVERY[name]
     outcome = check(task, Bounds(states=MOST), lambda _: None, UNREDUCED)

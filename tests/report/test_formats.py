@@ -10,33 +10,15 @@ Leaves out how the failures are found: tests/machine and tests/engine.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lockverse.explore.bounds import Bounds
 from lockverse.report.formats import FORMATS, fitting, formatted
-from lockverse.session import check
-from lockverse.trace.model import Reason, Trace
-from lockverse.trace.serialize import dumps, loads
+from lockverse.trace.model import Link, Reason
 
-from ..support import HEAD, scheme_text, task_of
-
-
-def _trace(folder: Path, body: str, scene: str) -> Trace:
-    trace = check(task_of(folder, scheme_text(body, scene)), Bounds(), lambda _: None).trace
-    assert trace is not None
-    return trace
-
-
-def _lines(trace: Trace, name: str) -> list[str]:
-    before = HEAD.count("\n")
-    text = re.sub(r"[^\s(]*s\d+\.py:(\d+)", lambda found: str(int(found[1]) - before), formatted(loads(dumps(trace)), name))
-    assert text.endswith("\n") and text.isascii()
-    return text[:-1].split("\n")
-
+from .common import lines_of, trace_of
 
 TWO = "x = node()\ncpu(up, x)\ncpu(down, x)"
 UP_DOWN = """
@@ -98,9 +80,9 @@ Call Trace:
 
 
 def test_deadlock(tmp_path: Path) -> None:
-    trace = _trace(tmp_path, UP_DOWN, TWO)
+    trace = trace_of(tmp_path, UP_DOWN, TWO)
     assert trace.failure.reason is Reason.DEADLOCK
-    lines = _lines(trace, "lockdep")
+    lines = lines_of(trace, "lockdep")
     assert lines == CIRCULAR.strip("\n").split("\n")
     heads = next(line for line in lines if "CPU0 " in line)
     assert (heads.index("CPU0"), heads.index("CPU1")) == (7, 31)
@@ -109,8 +91,8 @@ def test_deadlock(tmp_path: Path) -> None:
 def test_a_circle_of_three_exists_of_a_chain(tmp_path: Path) -> None:
     """CPU2 closes the circle a -> b -> c -> a: it holds c and wants a, and the lock before c is b."""
     body = "def run(a, b):\n    with a.lock, b.lock:\n        pass"
-    trace = _trace(tmp_path, body, "a = node()\nb = node()\nc = node()\ncpu(run, a, b)\ncpu(run, b, c)\ncpu(run, c, a)")
-    lines = _lines(trace, "lockdep")
+    trace = trace_of(tmp_path, body, "a = node()\nb = node()\nc = node()\ncpu(run, a, b)\ncpu(run, b, c)\ncpu(run, c, a)")
+    lines = lines_of(trace, "lockdep")
     chain = lines[lines.index("Chain exists of:") :]
     assert [line for line in lines if line.startswith("-> #")] == [f"-> #{n} ({name}.lock){{+.+.}}-{{2:2}}:" for n, name in ((2, "c"), (1, "b"), (0, "a"))]
     assert chain[:10] == [
@@ -121,7 +103,7 @@ def test_a_circle_of_three_exists_of_a_chain(tmp_path: Path) -> None:
 
 
 def test_lock_order_elsewhere(tmp_path: Path) -> None:
-    """A third lock keeps the two apart: no execution deadlocks, and whichever order the trace has, it has not the other."""
+    """A third lock keeps the two apart: no execution deadlocks, and whichever order the trace has, it has not the other, but says who has."""
     body = """
         def up(x):
             with x.next.lock, x.lock, x.other:
@@ -132,12 +114,13 @@ def test_lock_order_elsewhere(tmp_path: Path) -> None:
             with x.next.lock, x.other, x.lock:
                 pass
     """
-    trace = _trace(tmp_path, body, "x = node()\ny = node()\nx.next = y\ncpu(up, x)\ncpu(down, x)")
-    wanted, held, who = ("x.lock", "x.other", "down/1") if trace.failure.thread == 1 else ("x.other", "x.lock", "up/0")
-    lines = _lines(trace, "lockdep")
+    trace = trace_of(tmp_path, body, "x = node()\ny = node()\nx.next = y\ncpu(up, x)\ncpu(down, x)")
+    down = trace.failure.thread == 1
+    wanted, held, who, elsewhere = ("x.lock", "x.other", "down/1", "up (2)") if down else ("x.other", "x.lock", "up/0", "down (7)")
+    lines = lines_of(trace, "lockdep")
     at = lines.index("the existing dependency chain (in reverse order) is:")
-    assert lines[at + 1 : at + 5] == ["", f"-> #1 ({held}){{+.+.}}-{{2:2}}:", "       [ in another execution ]", ""]
-    assert lines[at + 5] == f"-> #0 ({wanted}){{+.+.}}-{{2:2}}:"
+    assert lines[at + 1 : at + 6] == ["", f"-> #1 ({held}){{+.+.}}-{{2:2}}:", "       [ in another execution ]", f"       {elsewhere}", ""]
+    assert lines[at + 6] == f"-> #0 ({wanted}){{+.+.}}-{{2:2}}:"
     at = lines.index(f"2 locks held by {who}:")
     assert [line.partition(",")[0] for line in lines[at + 1 : at + 3]] == [" #0: (y.lock){+.+.}-{2:2}", f" #1: ({held}){{+.+.}}-{{2:2}}"]
 
@@ -157,7 +140,7 @@ def test_lock_order_in_one_execution(tmp_path: Path) -> None:
             with x.other, x.lock:
                 pass
     """
-    lines = _lines(_trace(tmp_path, body, TWO), "lockdep")
+    lines = lines_of(trace_of(tmp_path, body, TWO), "lockdep")
     at = lines.index("the existing dependency chain (in reverse order) is:")
     assert lines[at + 1 : at + 7] == ["", "-> #1 (x.other){+.+.}-{2:2}:", "       up (2)", "", "-> #0 (x.lock){+.+.}-{2:2}:", "       down (10)"]
 
@@ -183,7 +166,7 @@ def test_a_reader_is_rlock(tmp_path: Path) -> None:
             up_write(d.sem)
             mutex_unlock(d.m)
     """
-    lines = _lines(_trace(tmp_path, body, "d = device()\ncpu(up, d)\ncpu(down, d)"), "lockdep")
+    lines = lines_of(trace_of(tmp_path, body, "d = device()\ncpu(up, d)\ncpu(down, d)"), "lockdep")
     at = lines.index("       CPU0                    CPU1")
     assert lines[at + 2 : at + 6] == [
         "  lock(d.m);", "                               rlock(d.sem);", "                               lock(d.m);", "  lock(d.sem);",
@@ -216,7 +199,7 @@ def test_a_deadlock_that_is_not_of_locks_alone(tmp_path: Path) -> None:
         def called(d):
             WRITE_ONCE(d.n, 1)
     """
-    trace = _trace(tmp_path, body, "d = device()\ncpu(send, d)\nc = cpu(wait, d)\nipi(d.csd, called, d, on=c)")
+    trace = trace_of(tmp_path, body, "d = device()\ncpu(send, d)\nc = cpu(wait, d)\nipi(d.csd, called, d, on=c)")
     assert trace.failure.reason is Reason.DEADLOCK and fitting(trace) == ("diagram",)
 
 
@@ -328,7 +311,7 @@ ONE_CPU = {
 @pytest.mark.parametrize("name", ONE_CPU)
 def test_one_cpu(tmp_path: Path, name: str) -> None:
     body, expected = ONE_CPU[name]
-    assert _lines(_trace(tmp_path, body, "x = node()\ncpu(run, x)"), "lockdep") == expected.strip("\n").split("\n")
+    assert lines_of(trace_of(tmp_path, body, "x = node()\ncpu(run, x)"), "lockdep") == expected.strip("\n").split("\n")
 
 
 INCONSISTENT = """
@@ -370,25 +353,25 @@ IRQ = "def irq(x):\n    spin_lock(x.lock)\n    spin_unlock(x.lock)\n\n\ndef run(
 
 
 def test_a_handler_waits_for_what_it_interrupts(tmp_path: Path) -> None:
-    trace = _trace(tmp_path, IRQ, "x = node()\ninterrupt(irq, x, on=cpu(run, x))")
-    assert _lines(trace, "lockdep") == INCONSISTENT.strip("\n").split("\n")
+    trace = trace_of(tmp_path, IRQ, "x = node()\ninterrupt(irq, x, on=cpu(run, x))")
+    assert lines_of(trace, "lockdep") == INCONSISTENT.strip("\n").split("\n")
 
 
 @pytest.mark.parametrize(("handler", "context"), [("interrupt", "HARDIRQ"), ("softirq", "SOFTIRQ")])
 def test_inversion(tmp_path: Path, handler: str, context: str) -> None:
     """The handler is on one CPU, who takes the lock with handlers enabled on another: no execution deadlocks."""
     scene = f"x = node()\nc = cpu(idle, x)\ncpu(run, x)\n{handler}(irq, x, on=c)"
-    lines = _lines(_trace(tmp_path, IRQ + "\n\n\ndef idle(x):\n    smp_mb()", scene), "lockdep")
+    lines = lines_of(trace_of(tmp_path, IRQ + "\n\n\ndef idle(x):\n    smp_mb()", scene), "lockdep")
     usage = "?.+." if context == "HARDIRQ" else "+.?."
-    assert lines[4:9] == [
+    assert lines[4:10] == [
         f"inconsistent {{IN-{context}-W}} -> {{{context}-ON-W}} usage.", "run/1 [HC0[0]:SC0[0]:HE1:SE1] takes:",
-        f" (x.lock){{{usage}}}-{{2:2}}, at: run (7)", f"{{IN-{context}-W}} state was registered at:", "  [ in another execution ]",
+        f" (x.lock){{{usage}}}-{{2:2}}, at: run (7)", f"{{IN-{context}-W}} state was registered at:", "  [ in another execution ]", "  irq (2)",
     ]  # fmt: skip
 
 
 def test_sleeping_in_a_handler(tmp_path: Path) -> None:
     """preempt_count has HARDIRQ_OFFSET; the stack of the handler is above that of the task."""
-    lines = _lines(_trace(tmp_path, "def irq(x):\n    might_sleep()\n\n\ndef run(x):\n    smp_mb()", "x = node()\ninterrupt(irq, x, on=cpu(run, x))"), "lockdep")
+    lines = lines_of(trace_of(tmp_path, "def irq(x):\n    might_sleep()\n\n\ndef run(x):\n    smp_mb()", "x = node()\ninterrupt(irq, x, on=cpu(run, x))"), "lockdep")
     assert lines[1:4] == [
         "in_atomic(): 1, irqs_disabled(): 1, non_block: 0, pid: 0, name: run", "preempt_count: 10000, expected: 0", "RCU nest depth: 0, expected: 0",
     ]  # fmt: skip
@@ -396,7 +379,7 @@ def test_sleeping_in_a_handler(tmp_path: Path) -> None:
 
 
 def test_a_lock_freed_while_held(tmp_path: Path) -> None:
-    lines = _lines(_trace(tmp_path, "def run(x):\n    spin_lock(x.lock)\n    kfree(x)", "pool(node, 1)\nx = kmalloc(node)\ncpu(run, x)"), "lockdep")
+    lines = lines_of(trace_of(tmp_path, "def run(x):\n    spin_lock(x.lock)\n    kfree(x)", "pool(node, 1)\nx = kmalloc(node)\ncpu(run, x)"), "lockdep")
     assert lines[:8] == [
         "=========================", "WARNING: held lock freed!", "lockverse Not tainted", "-------------------------",
         "run/0 is freeing memory x, with a lock still held there!", " (x.lock){+.+.}-{2:2}, at: run (2)",
@@ -425,8 +408,8 @@ CPU: 1 PID: 1 Comm: look Not tainted lockverse
 
 
 def test_kcsan(tmp_path: Path) -> None:
-    trace = _trace(tmp_path, "def store(x):\n    x.n = 42\n\n\ndef look(x):\n    return x.n", "x = node()\ncpu(store, x)\ncpu(look, x)")
-    lines = _lines(trace, "kcsan")
+    trace = trace_of(tmp_path, "def store(x):\n    x.n = 42\n\n\ndef look(x):\n    return x.n", "x = node()\ncpu(store, x)\ncpu(look, x)")
+    lines = lines_of(trace, "kcsan")
     assert lines == KCSAN.strip("\n").split("\n")
     assert lines[0] == lines[-1] == "=" * 66
 
@@ -443,7 +426,7 @@ def test_kcsan(tmp_path: Path) -> None:
 )
 def test_kcsan_accesses(tmp_path: Path, one: str, other: str, expected: list[str]) -> None:
     """What each side is; the value is in all its bytes, or a name, and is left out where it stays what it was."""
-    lines = _lines(_trace(tmp_path, f"def one(x):\n    {one}\n\n\ndef two(x):\n    {other}", "x = node()\ncpu(one, x)\ncpu(two, x)"), "kcsan")
+    lines = lines_of(trace_of(tmp_path, f"def one(x):\n    {one}\n\n\ndef two(x):\n    {other}", "x = node()\ncpu(one, x)\ncpu(two, x)"), "kcsan")
     found = [line.partition(" by ")[0] for line in lines if " by task " in line]
     found += [line.removeprefix("value changed: ") for line in lines if line.startswith("value changed")]
     assert found == expected
@@ -451,7 +434,7 @@ def test_kcsan_accesses(tmp_path: Path, one: str, other: str, expected: list[str
 
 def test_kcsan_in_an_interrupt(tmp_path: Path) -> None:
     body = "def irq(x):\n    x.n = 1\n    smp_mb()\n\n\ndef idle(x):\n    smp_mb()\n\n\ndef look(x):\n    return x.n"
-    lines = _lines(_trace(tmp_path, body, "x = node()\nc = cpu(idle, x)\ncpu(look, x)\ninterrupt(irq, x, on=c)"), "kcsan")
+    lines = lines_of(trace_of(tmp_path, body, "x = node()\nc = cpu(idle, x)\ncpu(look, x)\ninterrupt(irq, x, on=c)"), "kcsan")
     assert "write to x.n of 1 bytes by interrupt on cpu 0:" in lines and "read to x.n of 1 bytes by task 1 on cpu 1:" in lines
 
 
@@ -459,7 +442,7 @@ def test_kcsan_in_an_interrupt(tmp_path: Path) -> None:
 
 KASAN = """
 ==================================================================
-BUG: KASAN: slab-use-after-free in use
+BUG: KASAN: slab-use-after-free in use (14)
 Write of size 8 at addr node#0.big by task use/1
 
 CPU: 1 PID: 1 Comm: use Not tainted lockverse
@@ -498,14 +481,14 @@ def test_use_after_free(tmp_path: Path) -> None:
             assume(y != NULL)
             WRITE_ONCE(y.big, 1)
     """
-    lines = _lines(_trace(tmp_path, body, "pool(node, 1)\nx = node()\ncpu(make, x)\ncpu(use, x)"), "kasan")
+    lines = lines_of(trace_of(tmp_path, body, "pool(node, 1)\nx = node()\ncpu(make, x)\ncpu(use, x)"), "kasan")
     assert lines == KASAN.strip("\n").split("\n")
 
 
 def test_double_free(tmp_path: Path) -> None:
     """The scheme made the object itself: nothing says who allocated it."""
-    lines = _lines(_trace(tmp_path, "def run(x):\n    kfree(x)", "pool(node, 1)\nx = kmalloc(node)\ncpu(run, x)\ncpu(run, x)"), "kasan")
-    assert lines[:3] == ["=" * 66, "BUG: KASAN: double-free in run", "Free of addr x by task run/1"]
+    lines = lines_of(trace_of(tmp_path, "def run(x):\n    kfree(x)", "pool(node, 1)\nx = kmalloc(node)\ncpu(run, x)\ncpu(run, x)"), "kasan")
+    assert lines[:3] == ["=" * 66, "BUG: KASAN: double-free in run (2)", "Free of addr x by task run/1"]
     assert lines[-6:] == ["Freed by task 0:", " kfree", " run (2)", "", "The buggy address belongs to the object at x", "=" * 66]
     assert not any(line.startswith("Allocated") for line in lines)
 
@@ -515,21 +498,24 @@ def test_double_free(tmp_path: Path) -> None:
 
 def test_what_fits(tmp_path: Path) -> None:
     assert FORMATS == ("diagram", "lockdep", "kcsan", "kasan")
-    deadlock = _trace(tmp_path, UP_DOWN, TWO)
+    deadlock = trace_of(tmp_path, UP_DOWN, TWO)
     assert fitting(deadlock) == ("diagram", "lockdep")
     assert formatted(deadlock, "kcsan") == "kcsan has no report for this (deadlock); formats that fit: diagram, lockdep\n"
-    race = _trace(tmp_path, "def run(x):\n    x.n = 1", "x = node()\ncpu(run, x)\ncpu(run, x)")
+    race = trace_of(tmp_path, "def run(x):\n    x.n = 1", "x = node()\ncpu(run, x)\ncpu(run, x)")
     assert fitting(race) == ("diagram", "kcsan")
-    count = _trace(tmp_path, "def run(x):\n    assert x.flag", "x = node()\ncpu(run, x)")
+    count = trace_of(tmp_path, "def run(x):\n    assert x.flag", "x = node()\ncpu(run, x)")
     assert fitting(count) == ("diagram",)
+
+
+OWN, OTHER = Link(0, "x.lock", (), "spin_lock", "x.other", (), "hardirq"), Link(0, "x.other", (), "spin_lock", moves=((0, 0),))
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_trace_that_says_little_is_no_fault(tmp_path: Path, reason: Reason) -> None:
     """Whatever a trace file claims to have failed for: a report, or none, and never an exception."""
-    whole = _trace(tmp_path, "def run(x):\n    assert x.flag", "x = node()\ncpu(run, x)")
+    whole = trace_of(tmp_path, "def run(x):\n    assert x.flag", "x = node()\ncpu(run, x)")
     for thread in (whole.failure.thread, None):
         for events in (whole.events, ()):
-            taking = ("x.lock", "x.other", "hardirq")
-            trace = replace(whole, events=events, failure=replace(whole.failure, reason=reason, thread=thread, stack=(), taking=taking))
-            assert fitting(trace)[0] == "diagram"
+            for chain in ((), (OWN,), (OWN, OTHER)):
+                trace = replace(whole, events=events, failure=replace(whole.failure, reason=reason, thread=thread, stack=(), chain=chain))
+                assert fitting(trace)[0] == "diagram"

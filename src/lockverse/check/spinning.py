@@ -6,7 +6,9 @@ every thread that can move at all does, and nothing comes of it. A retry loop th
 is not reported. (Fairness and terminal components: Baier and Katoen, "Principles of Model Checking", section 3.5 and
 lemma 10.27 for the finite case; components by Tarjan, SIAM J. Comput. 1, 1972.)
 
-An execution can end where every thread has finished or is at rest: a loop for ever with a rest() in it is none of these.
+An execution can end where every thread has finished or is at rest: a loop for ever with a rest() in it is none of these. Where all that
+goes on for ever comes back to where it is at rest, such as handlers that fire and change nothing, and others must go on and cannot, that
+is a deadlock: it is told of the state in which all that can move is at rest.
 
 Leaves out loops that only an unfair scheduler makes endless.
 """
@@ -14,19 +16,24 @@ Leaves out loops that only an unfair scheduler makes endless.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lockverse.explore.graph import Edge, Graph
 from lockverse.explore.observer import Expansion, Violation
 from lockverse.ir.reason import Reason
 from lockverse.machine.protocol import State
 
+from .deadlock import RANK as DEADLOCK_RANK
+
 RANK = 3_000_000
 Moves = list[list[tuple[Edge, int]]]
 
 
 class Spinning:
-    """Observer of the whole graph, once it is explored."""
+    """Observer of the whole graph, once it is explored. `at_rest` says of a state whether a thread is at rest in it."""
+
+    def __init__(self, at_rest: Callable[[State, int], bool]) -> None:
+        self._at_rest = at_rest
 
     def on_state(self, state: State) -> Violation | None:
         """Nothing: one state tells nothing of where it leads."""
@@ -40,13 +47,24 @@ class Spinning:
         if not lost:
             return ()
         moves = graph.outgoing()
-        caught = [state for component in _last_components(moves, lost) for state in component]
+        components = _last_components(moves, lost)
+        resting = [state for one in components for state in self._resting(graph, moves, one)]
+        if resting:
+            least = min(graph.levels[state] for state in resting)
+            return [(state, Violation(Reason.DEADLOCK, DEADLOCK_RANK)) for state in sorted(resting) if graph.levels[state] == least]
+        caught = [state for component in components for state in component]
         nearest = min(graph.levels[state] for state in caught)
         return [
             (state, Violation(Reason.ENDLESS_SPINNING, RANK, loop=_fair_loop(moves, state)))
             for state in sorted(caught)
             if graph.levels[state] == nearest
         ]
+
+
+    def _resting(self, graph: Graph, moves: Moves, component: list[int]) -> list[int]:
+        """The states of a component in which every thread that ever moves there is at rest."""
+        movers = {edge.thread for state in component for edge, _ in moves[state]}
+        return [state for state in component if all(self._at_rest(graph.states[state], thread) for thread in movers)]
 
 
 def _cannot_end(graph: Graph) -> list[int]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockverse.ir import ops
-from lockverse.ir.contexts import ENTRIES
+from lockverse.ir.contexts import ENTRIES, GUARD
 from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
-from lockverse.passes.coverage import ways
+from lockverse.passes.coverage import refusals, waits, ways
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -36,10 +36,9 @@ ACCUMULATORS: Final = 5
 # What `expand` gives: successors in the bits below COUNT_BITS, moves in as many above them, flags from bit FLAGS_AT on.
 COUNT_BITS: Final = 24
 FLAGS_AT: Final = 48
-NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value
+NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value. Behind them is a byte for each of Context.notes
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
 FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
-NOTES: Final = tuple(1 << bit for bit in range(8, 16))  # flags for what had not been exercised before; the last for all that is left. Bit 7 is the check's
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
 TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
@@ -72,6 +71,7 @@ class Function:
         self.arithmetic = Arithmetic(self.out, lambda condition: self.out.unless(condition, "fault"))
         self._ends = context.values.ends(self.code)
         self._began: ops.Step | None = None
+        self._refusals = refusals(self.layout.linked, self.code) if context.notes else {}
         self._repeating = context.repeating.get(id(self.code), frozenset())
 
     # The parts every function has
@@ -207,9 +207,13 @@ class Function:
 
     def _note_step(self, op: ops.Step, env: Env) -> None:
         """A handler begins, or somebody is about to take a lock that another waits for as well."""
-        if op.kind in ENTRIES:
-            self._note(Fires(self.flow.thread))
+        self._note_firing()
         self._note_lock(op, env, lambda lock: self.context.traps.wanted_by_another(self, lock))
+
+    def _note_firing(self) -> None:
+        """A handler begins, if nothing can keep it from that any more."""
+        if self._began is not None and self._began.kind in ENTRIES and not waits(self.code, self._at):
+            self._note(Fires(self.flow.thread))
 
     def _note_lock(self, step: ops.Step, env: Env, condition: Callable[[int], str]) -> None:
         """If a step takes a lock that is to be noted, and an i1 of that lock is true, note it."""
@@ -220,10 +224,11 @@ class Function:
                 self._note(item, self.out.binary("and", condition(item.lock), mine, "i1"))
 
     def _note(self, item: Item, condition: str = "true") -> None:
-        flag = self.context.notes.get(item)
-        if flag is not None:
-            pointer = self.out.let(f"getelementptr i64, ptr %acc, i64 {FLAGS}")
-            self.out.store(self.out.binary("or", self.out.load(pointer), self.out.select(condition, str(flag), "0")), pointer)
+        number = self.context.notes.get(item)
+        if number is not None:
+            pointer = self.out.let(f"getelementptr i8, ptr %note, i64 {8 * NOTE_WORDS + number}")
+            before = self.out.let(f"load i8, ptr {pointer}")
+            self.out.add(f"store i8 {self.out.binary('or', before, self.out.cast('zext', condition, 'i1', 'i8'), 'i8')}, ptr {pointer}")
 
     def _load(self, op: ops.Load, env: Env) -> None:
         cells = sorted(self.context.values.addresses(op.address, env))
@@ -305,9 +310,12 @@ class Function:
             self.out.unless(self.held_for(address, {cell: protected.get(cell, FREE) for cell in cells}), "unfit")
 
     def _await(self, op: ops.Await, env: Env) -> None:
-        if self.flow.thread >= 0 and self._began is not None:
+        guard = isinstance(op.condition, Reg) and self.code.registers[op.condition.number].name == GUARD
+        if self.flow.thread >= 0 and self._began is not None and not guard:
             self._note_lock(self._began, env, lambda _: self.out.compare("eq", self.operand(op.condition, env), "0"))
         self.out.unless(self._truth(op.condition, env), "blocked")
+        if self.flow.thread >= 0:
+            self._note_firing()
 
     def _assume(self, op: ops.Assume, env: Env) -> None:
         self.out.unless(self._truth(op.condition, env), "pruned")
@@ -340,11 +348,13 @@ class Function:
         condition = self._truth(op.condition, env)
         yes, no = self.out.fresh()[1:], self.out.fresh()[1:]
         self.out.branch(condition, yes, no)
-        decides = dict(ways(self.layout.linked, op)) if self.context.notes and self.flow.thread >= 0 else {}
+        noting = bool(self.context.notes) and self.flow.thread >= 0
+        decides = dict(ways(self.layout.linked, op)) if noting else {}
         for label, target in ((yes, op.yes), (no, op.no)):
             self.out.label(label)
-            if (way := decides.get(label == yes)) is not None:
-                self._note(way)
+            for item in (decides.get(label == yes), self._refusals.get((self._at, label == yes)) if noting else None):
+                if item is not None:
+                    self._note(item)
             self._round(target)
             self._on(target)
         self._done = True

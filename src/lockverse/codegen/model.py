@@ -3,7 +3,7 @@
 - `i64 expand(i64 state, i64 out, i64 note)`: all moves from the packed state at that address; successors are written to
   `out`. Bits 0..23 of the result are the number of successors, bits 24..47 that of moves (successors, and moves that
   fail or are pruned), bits 48.. the flags of lower.py. With the flag LAYOUT, `note` says which guess has no room (its
-  index in Layout.guards) for which value.
+  index in Layout.guards) for which value. Behind these words `note` has a byte for each of Model.notes, 1 once it was seen.
 - `i64 check(i64 state)`: bit 0 if an `always` or `at_rest` does not hold (or looking at a property breaks a rule); bit
   1 + i if the i-th `sometimes` does.
 - `i64 single(i64 state, i64 out, i64 note, i64 thread, i64 choice, i64 acc)`: one move, for those who step by hand;
@@ -38,6 +38,7 @@ from .lower import (
     FLAGS_AT,
     MOVED,
     MOVES,
+    NOTE_WORDS,
     RESTING,
     WAITING,
     ConditionFunction,
@@ -65,7 +66,7 @@ INLINE_OPS: Final = 6_000  # ops of all threads together up to which they become
 @dataclass(frozen=True, slots=True)
 class Model:
     """LLVM IR and the layout of its states. `successors` bounds those of one state; `ops` is the size of the code;
-    `may_repeat` says whether an execution may come back to a state."""
+    `may_repeat` says whether an execution may come back to a state, `notes` which byte what is seen is noted in."""
 
     text: str
     layout: Layout
@@ -73,6 +74,12 @@ class Model:
     successors: int
     ops: int
     may_repeat: bool
+    notes: Mapping[Item, int]
+
+    @property
+    def note_words(self) -> int:
+        """The words that `note` of `expand` has to have."""
+        return NOTE_WORDS + -(-len(self.notes) // 8)
 
 
 def make_model(
@@ -103,7 +110,7 @@ def make_model(
     if stepping:
         parts.append(_single(layout))
     widest = sum(_most(code.ops) for code in linked.codes)
-    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()))
+    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()), notes)
 
 
 _DECLARATIONS: Final = [f"declare {{i64, i1}} @llvm.s{op}.with.overflow.i64(i64, i64)" for op in ("add", "sub", "mul")]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockverse.ir import ops
-from lockverse.ir.contexts import CLOSED_BY, CONTEXTS
+from lockverse.ir.contexts import CLOSED_BY, CONTEXTS, keepers
 from lockverse.ir.ops import Imm, Value
 from lockverse.ir.program import Code
 from lockverse.ir.traps import Taking, Traps
@@ -129,5 +129,14 @@ class TrapWriter:
                 if isinstance(step, ops.Step) and step.takes and step.target is not None and lock in self.values.addresses(step.target, flow.entry[pc]):
                     here = function.access.stands(flow.thread, pc)
                     same = function.out.compare("eq", self._theirs(function, flow.thread, pc, step.target), str(lock))
-                    found = function.out.binary("or", found, function.out.binary("and", here, same, "i1"), "i1")
+                    waits = function.out.binary("and", function.out.binary("and", here, same, "i1"), self._has_cpu(function, flow.thread), "i1")
+                    found = function.out.binary("or", found, waits, "i1")
+        return found
+
+    def _has_cpu(self, function: Function, thread: int) -> str:
+        """An i1: nothing keeps that thread off its CPU."""
+        found = "true"
+        for one in keepers(self.layout.linked.program, thread, begins=False):
+            if self.values.cells[one.cell] != frozenset((0,)):
+                found = function.out.binary("and", found, function.out.compare("eq", function.access.read_at("0", [one.cell]), "0"), "i1")
         return found

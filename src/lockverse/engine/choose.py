@@ -12,11 +12,11 @@ from typing import Final, TypeAlias
 from lockverse.explore.bounds import INTERRUPTED, Bounds, least
 from lockverse.explore.observer import Observer
 from lockverse.explore.search import Progress, Result, explore
-from lockverse.ir.coverage import Item
+from lockverse.ir.coverage import Item, Way
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.machine.interpreter import Interpreter
-from lockverse.passes.coverage import items
+from lockverse.passes.coverage import items, possible
 from lockverse.reduction import REDUCTIONS
 
 from .takings import contendable
@@ -46,6 +46,17 @@ def search(
     linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps = NO_TRAPS
 ) -> Result:
     """Explore every interleaving, as far as `bounds` let; what `traps` says is a fault too."""
+    result = _search(linked, observers, bounds, progress, options, traps)
+    if not any(isinstance(one, Way) for one in result.never):
+        return result
+    open_ = possible(linked)
+    return replace(result, never=tuple(one for one in result.never if not isinstance(one, Way) or one in open_))
+
+
+def _search(
+    linked: Linked, observers: Observers, bounds: Bounds, progress: Callable[[Progress], None], options: Options, traps: Traps
+) -> Result:
+    """What is never exercised includes the ways that the scheme's parameters rule out."""
     seen: set[Item] = set()
     if options.engine == "reference":
         return _reference(linked, observers, bounds, progress, traps, seen)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockverse.codegen.layout import Guesses, observe
-from lockverse.codegen.lower import BROKEN_RULE, NOTES, TAKEN_TWICE
+from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
 from lockverse.codegen.model import make_model
 from lockverse.codegen.plan import NO_PLAN, Plan
 from lockverse.codegen.values import Unsupported as Unsupported
@@ -25,7 +25,7 @@ from lockverse.explore.bounds import Bounds, least
 from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
 from lockverse.explore.table import compiled as compiled_kernel
-from lockverse.ir.coverage import Item
+from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
 from lockverse.jit.machine_code import compile
@@ -120,7 +120,7 @@ class _Native:
         for _ in range(RESTARTS):
             merging = NO_PLAN
             if "local" in reductions or "locks" in reductions:
-                merging = plan(values, self.protected, locks="locks" in reductions)
+                merging = plan(values, self.protected, locks="locks" in reductions, watched=self._watched())
             made = self._compile(linked, values, merging, bounds, alike)
             spent += made.seconds
             follower = Follower(machine, merging)
@@ -140,12 +140,15 @@ class _Native:
         model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes)
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
-        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat, notes)
+        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)
 
     def _notes(self) -> dict[Item, int]:
-        """A flag for each item that has not been seen yet; those there are too many of share the last."""
-        unseen = sorted(self.items - self.seen, key=repr)
-        return {item: NOTES[min(number, len(NOTES) - 1)] for number, item in enumerate(unseen)}
+        """A number for each item that has not been seen yet."""
+        return {item: number for number, item in enumerate(sorted(self.items - self.seen, key=repr))}
+
+    def _watched(self) -> frozenset[int]:
+        """The locks of which it is still to be seen whether anybody waits for them."""
+        return frozenset(one.lock for one in self.items - self.seen if isinstance(one, Contended))
 
     def _mend(self, made: Compiled, problem: Void) -> None:
         if problem.guard == TAKEN_TWICE:

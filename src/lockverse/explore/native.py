@@ -14,7 +14,7 @@ Leaves out making the model, and choosing an engine: the room engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -68,7 +68,6 @@ class Compiled:
     functions: Functions
     seconds: float
     may_repeat: bool
-    notes: Mapping[Item, int]
 
     def pack(self, state: MachineState) -> tuple[int, ...] | int:
         """The state as the compiled code has it, its threads in order; or the guard that has no room for it."""
@@ -135,7 +134,7 @@ class NativeSearch:
         address = compiled.library.address
         self.store = Store.make(
             shape, compiled.functions, address("expand"), address("check") if self._checks() else 0,
-            widest=compiled.model.successors, note_words=NOTE_WORDS, lines=FIRST_LINES,
+            widest=compiled.model.successors, note_words=compiled.model.note_words, lines=FIRST_LINES,
             most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=self.jobs,
         )  # fmt: skip
         self.store.context.words[kernel.C_SLICE] = SLICE
@@ -432,9 +431,9 @@ class NativeSearch:
         )  # fmt: skip
 
     def _never(self) -> tuple[Item, ...]:
-        """What was to be noted and was not. Items that share a flag which is set may have been: they are left out."""
-        noted = self.store.noted()
-        return tuple(item for item, flag in self.compiled.notes.items() if not noted & flag)
+        """What was to be noted and was not."""
+        noted = self.store.exercised(NOTE_WORDS)
+        return tuple(item for item, number in self.compiled.model.notes.items() if not noted[number])
 
 
 _MASK: Final = (1 << 64) - 1

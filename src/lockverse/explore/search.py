@@ -35,7 +35,8 @@ FAULT_RANK = 1_000_000  # what the scheme asked for is told before what nobody a
 class Failing:
     """How a scheme fails: `schedule` leads there (and for a fault, its last move is the one that fails). `condition` is
     the index of the property, if one failed; `loop` are the moves that then repeat for ever. `starter` is the thread that
-    failed before any step, if one did. `taking` is what was found of a lock."""
+    failed before any step, if one did. `taking` is what was found of a lock, and `chain` the other takings
+    that make it a finding, with the schedules that end with them."""
 
     reason: Reason
     schedule: Schedule
@@ -44,6 +45,7 @@ class Failing:
     loop: Schedule = ()
     starter: int | None = None
     taking: Taking | None = None
+    chain: tuple[tuple[Schedule, Taking], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

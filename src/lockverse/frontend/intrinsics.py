@@ -361,7 +361,7 @@ def _rest(f: Lowering, node: ast.Call) -> Result:
 
 
 def _data_race(f: Lowering, node: ast.Call) -> Result:
-    """Its plain accesses are as good as marked ones."""
+    """Its accesses race with nobody."""
     if not arguments(f, node, 1, 1, "data_race(x)"):
         return NOTHING
     before, f.excused = f.excused, True

@@ -149,7 +149,7 @@ class Lowering:
     def step(self, kind: str, order: str, target: ops.Value | None, node: ast.AST) -> None:
         """Begin a step, unless this code runs inside one or reads a state as a whole."""
         if self.mode == STEPS:
-            self.emit(ops.Step(kind, "once" if self.excused and order == "plain" else order, target, self.at(node)))
+            self.emit(ops.Step(kind, "excused" if self.excused and order in ("plain", "once") else order, target, self.at(node)))
         elif self.mode == VALUES:
             self.error("K102", node, "a condition that is waited for looks at the value that was read, and at nothing else in memory",
                        "another access", help="put it in a variable before, or look at both in a loop")  # fmt: skip

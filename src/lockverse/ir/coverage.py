@@ -1,4 +1,4 @@
-"""What a search may or may not exercise: ways that conditions come out, handlers that fire, locks that are waited for.
+"""What a search may or may not exercise: ways that conditions come out, handlers that fire, locks that are waited for or refused.
 
 Leaves out which there are in a program (passes/coverage.py), and what is made of those that are not.
 """
@@ -17,6 +17,13 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Refused:
+    """A trylock in that statement did not get its lock."""
+
+    statement: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Fires:
     """The handler which is that thread begins."""
 
@@ -25,9 +32,9 @@ class Fires:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Contended:
-    """A thread waits for the lock at that address."""
+    """A thread that has its CPU waits for the lock at that address."""
 
     lock: int
 
 
-Item = Way | Fires | Contended
+Item = Way | Refused | Fires | Contended

@@ -43,7 +43,7 @@ Value: TypeAlias = Reg | Imm
 UNARY = ("neg", "not", "invert")
 ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "and", "or", "xor", "shl", "shr")
 COMPARISON = ("eq", "ne", "lt", "le", "gt", "ge")
-ORDERS = ("plain", "once", "relaxed", "acquire", "release", "full")
+ORDERS = ("plain", "excused", "once", "relaxed", "acquire", "release", "full")
 TAKES = ("", "exclusive", "shared")
 GIVES = ("", "exclusive", "shared", "downgrade")
 
@@ -158,7 +158,7 @@ class Lifetime:
 class Step:
     """An atomic step begins here.
 
-    `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS. `target` is the
+    `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS ("excused": inside data_race()). `target` is the
     address of the object it is about (the cell loaded, the lock taken), or None. `takes` is "exclusive" or "shared" if it waits
     for the lock at `target`, else empty; `gives` is "exclusive" or "shared" if it gives that
     lock back, and "downgrade" if its thread holds it shared from then on. `rest`, in linked code only: a thread that stands before it is at rest. `holds` are

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
-from lockverse.ir.contexts import CLOSED_BY, CONTEXTS, ENTRIES
+from lockverse.ir.contexts import CLOSED_BY, CONTEXTS, ENTRIES, GUARD
 from lockverse.ir.coverage import Contended, Fires, Item
 from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.objects import addresses_of_types
@@ -25,7 +25,7 @@ from lockverse.ir.program import Code, Linked
 from lockverse.ir.reason import Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
 from lockverse.ir.types import Array, Int, StructRef
-from lockverse.passes.coverage import ways
+from lockverse.passes.coverage import refusals, ways
 from lockverse.passes.meetings import Single, singles
 
 from .names import Names, range_of
@@ -59,6 +59,7 @@ class Run:
     choice: int = 0
     choices: int = 1
     seen: int = field(default=0)
+    has_cpu: bool = True  # false once it is what waits
     before: MachineState | None = None  # the whole state, for who looks at other threads
 
     def value(self, value: Value) -> int:
@@ -124,8 +125,10 @@ class Interpreter:
         pc, registers = threads[thread]
         run = Run(self.linked.codes[thread], thread, pc, list(registers), list(memory), choice, before=state)
         outcome = self._go(run, watch)
-        if isinstance(outcome, Blocked):
+        if isinstance(outcome, Blocked) and run.has_cpu:
             self._note_waiting(run, pc, registers)
+        elif getattr(run.code.ops[pc], "kind", "") in ENTRIES:
+            self._fired.add(thread)
         if outcome is None:
             after = (*threads[:thread], _kept(run), *threads[thread + 1 :])
             return Moved((tuple(run.memory), after), run.choices)
@@ -163,10 +166,14 @@ class Interpreter:
         return found | {Contended(lock) for lock in self._waited}
 
     def _ways(self) -> Iterator[Item]:
+        refused = {id(code): refusals(self.linked, code) for code in self.linked.codes}
         for thread, pc, taken in self._went:
-            op = self.linked.codes[thread].ops[pc]
+            code = self.linked.codes[thread]
+            op = code.ops[pc]
             assert isinstance(op, ops.Branch)
             yield from (way for side, way in ways(self.linked, op) if side == taken)
+            if (pc, taken) in refused[id(code)]:
+                yield refused[id(code)][pc, taken]
 
     def _note_waiting(self, run: Run, pc: int, registers: tuple[int, ...]) -> None:
         step = run.code.ops[pc]
@@ -211,25 +218,26 @@ class Interpreter:
         step = None if pc == FINISHED else self.linked.codes[thread].ops[pc]
         return operand(step.target, registers) if isinstance(step, ops.Step) and step.target is not None else None
 
-    def _holds(self, run: Run, lock: int) -> bool:
+    def holds(self, memory: Sequence[int], thread: int, lock: int) -> bool:
+        """Whether a thread holds the lock at that address, exclusively or shared."""
         readers = self._readers.get(lock)
-        shared = readers is not None and run.memory[readers] >> run.thread & 1
-        return run.memory[lock] == self.linked.program.threads[run.thread].task or bool(shared)
+        shared = readers is not None and memory[readers] >> thread & 1
+        return memory[lock] == self.linked.program.threads[thread].task or bool(shared)
 
     def _look_at_taking(self, run: Run, op: ops.Step) -> None:
         """A lock is about to be taken: is that a finding?"""
         assert op.target is not None
         lock, me = run.value(op.target), self.linked.program.threads[run.thread]
         for one in self._takings:
-            if one.wanted != lock or (one.held and not self._holds(run, one.held)) or (one.inside and one.inside != me.context):
+            if one.wanted != lock or (one.held and not self.holds(run.memory, run.thread, one.held)) or (one.inside and one.inside != me.context):
                 continue
             if (one.open_to and not self._is_open(run, one.open_to)) or (one.alone and op.takes != "exclusive"):
                 continue
             name = self.names.locks[lock]
             if one.held:
-                message = f"{name} is taken while {self.names.locks[one.held]} is held, and elsewhere the other way round"
+                message = f"{name} is taken while {self.names.locks[one.held]} is held"
                 raise _stop(op, Reason.LOCK_ORDER, message, f"LOCK ORDER {self.names.locks[one.held]} -> {name}")
-            message = f"{name} is taken where a {one.open_to} could come, and one takes it"
+            message = f"{name} is taken where a {one.open_to} could come"
             raise _stop(op, Reason.IRQ_LOCK_INVERSION, message, f"TAKEN WITH {one.open_to.upper()}S ENABLED {name}")
 
     def _is_open(self, run: Run, context: str) -> bool:
@@ -367,8 +375,6 @@ class Interpreter:
             raise _Stop(race)
         if op.takes and self.traps.takings:
             self._look_at_taking(run, op)
-        if op.kind in ENTRIES:
-            self._fired.add(run.thread)
 
     def _load(self, run: Run, op: ops.Load) -> None:
         run.registers[op.dst.number] = run.memory[run.value(op.address)]
@@ -378,6 +384,7 @@ class Interpreter:
 
     def _await(self, run: Run, op: ops.Await) -> None:
         if not run.value(op.condition):
+            run.has_cpu = not is_guard(run.code, op)
             raise _Stop(Blocked())
 
     def _assume(self, run: Run, op: ops.Assume) -> None:
@@ -409,7 +416,7 @@ class Interpreter:
 
     def _branch(self, run: Run, op: ops.Branch) -> None:
         taken = bool(run.value(op.condition))
-        if run.thread >= 0 and (op.yes_decides is not None or op.no_decides is not None):
+        if run.thread >= 0:
             self._went.add((run.thread, run.pc - 1, taken))
         run.pc = op.yes if taken else op.no
 
@@ -430,6 +437,11 @@ class Interpreter:
         for offset, rule in self._exit_rules:
             if run.memory[task + offset]:
                 raise _stop(op, rule.reason, rule.message, rule.remark)
+
+
+def is_guard(code: Code, op: ops.Await) -> bool:
+    """Whether it is its CPU that a thread waits for there."""
+    return isinstance(op.condition, Reg) and code.registers[op.condition.number].name == GUARD
 
 
 def _way(one: Single) -> str:

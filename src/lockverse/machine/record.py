@@ -19,7 +19,7 @@ from lockverse.ir.source import NO_CALLER
 from lockverse.ir.traps import Taking, Traps
 from lockverse.ir.types import Int, Ptr, Scalar
 from lockverse.passes.meetings import singles
-from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Side, Trace, Visit, called
+from lockverse.trace.model import Access, Blocked, Column, Event, Failure, Link, Side, Trace, Visit, called, link_told
 
 from . import protocol
 from .interpreter import Interpreter, MachineState, Run
@@ -44,6 +44,7 @@ class Ending:
     loop: tuple[tuple[int, int], ...] = ()
     starter: int | None = None
     taking: Taking | None = None
+    chain: tuple[tuple[tuple[tuple[int, int], ...], Taking], ...] = ()
 
     def traps(self) -> Traps:
         """What a machine has to take for a fault for the schedule to end so."""
@@ -62,7 +63,19 @@ def record(
     linked: Linked, schedule: Sequence[tuple[int, int]], ending: Ending, parameters: tuple[tuple[str, str], ...] = ()
 ) -> Trace:
     """The trace of a schedule. Raises DoesNotFit if the scheme cannot follow it or ends otherwise."""
-    return _Recorder(linked, parameters, ending).run(tuple(schedule), ending)
+    trace = _Recorder(linked, parameters, ending).run(tuple(schedule), ending)
+    links = [_link(linked, moves, taking) for moves, taking in ending.chain]
+    if not links:
+        return trace
+    failure = trace.failure
+    message = f"{failure.message}; elsewhere {', '.join(link_told(trace.columns, one) for one in links)}"
+    return replace(trace, failure=replace(failure, message=message, chain=(*failure.chain, *links)))
+
+
+def _link(linked: Linked, moves: tuple[tuple[int, int], ...], taking: Taking) -> Link:
+    """What another schedule ends with."""
+    ending = Ending(taking.reason, taking=taking)
+    return replace(_Recorder(linked, (), ending).run(moves, ending).failure.chain[0], moves=moves)
 
 
 @dataclass(slots=True)
@@ -158,6 +171,7 @@ class _Recorder:
         self.events: list[Event] = []
         self.touched: set[int] = set()
         self.last: _Notes | None = None
+        self.taken: dict[int, tuple[int, ...]] = {}  # where each thread took the lock that is held in what is looked for
         self.prepared: dict[int, list[Visit]] = {}  # of each thread, for the step it stands before
         self.initial: MachineState | None = None
         self.state: MachineState | None = None  # the last one reached
@@ -231,6 +245,7 @@ class _Recorder:
                     raise DoesNotFit(position, f"{self._called(thread)} fails here: {outcome.message}")
                 return state, self._finding(state, self._fault(outcome, thread), thread)
             assert isinstance(outcome, protocol.Moved)
+            self._note_held(thread, notes, state, outcome.state)
             self.state = state = outcome.state
         return state, None
 
@@ -265,9 +280,17 @@ class _Recorder:
             sides = (self._side(state, thread), self._side(state, other))
             return replace(failure, blocked=(Blocked(other, stack, step.kind, None, None),), sides=sides)
         if self.taking is not None:
-            names = (self.names.locks[self.taking.wanted], self.names.locks.get(self.taking.held, ""))
-            return replace(failure, taking=(*names, self.taking.open_to))
+            one, last, locks = self.taking, self.events[-1], self.names.locks
+            held = locks.get(one.held, "")
+            link = Link(thread, locks[one.wanted], last.stack, last.kind, held, self.taken.get(thread, ()), one.open_to, one.inside)
+            return replace(failure, chain=(link,))
         return failure
+
+    def _note_held(self, thread: int, notes: _Notes, before: MachineState, after: MachineState) -> None:
+        """Where a thread took the lock that what is looked for is about."""
+        lock = self.taking.held if self.taking is not None else 0
+        if lock and self.machine.holds(after[0], thread, lock) and not self.machine.holds(before[0], thread, lock):
+            self.taken[thread] = notes.stack
 
     def _side(self, state: MachineState, thread: int) -> Side:
         """The access that a thread stands before, as it would be if it came next."""
@@ -473,12 +496,12 @@ class _Recorder:
         )
 
 
-def taking_of(linked: Linked, told: tuple[str, str, str] | None) -> Taking | None:
-    """The taking that a trace tells of, in a program that may have changed; None if its locks are gone."""
-    addresses = {name: address for address, name in Names(linked.program).locks.items()}
-    if told is None or told[0] not in addresses or (told[1] and told[1] not in addresses):
-        return None
-    return Taking(addresses[told[0]], addresses.get(told[1], 0), told[2])
+def takings_of(linked: Linked, chain: Sequence[Link]) -> tuple[Taking, ...]:
+    """The takings that a trace tells of, in a program that may have changed; empty if one of their locks is gone."""
+    addresses = {name: address for address, name in Names(linked.program).locks.items()} | {"": 0}
+    if any(name not in addresses for one in chain for name in (one.wanted, one.held)):
+        return ()
+    return tuple(Taking(addresses[one.wanted], addresses[one.held], one.open_to, one.inside) for one in chain)
 
 
 def _merged(before: list[Visit], after: tuple[Visit, ...]) -> tuple[Visit, ...]:

@@ -1,19 +1,20 @@
-"""What a search may or may not exercise: ways that branches of the user's code go, handlers that fire, locks that are waited for.
+"""What a search may or may not exercise: ways that branches of the user's code go, trylocks that fail, handlers that fire, locks that are
+waited for.
 
-An item is a way of a statement's condition, a handler's thread, or a lock's address. The interpreter notes what it does; compiled
+An item is a way of a statement's condition, a trylock's statement, a handler's thread, or a lock's address. The interpreter notes what it does; compiled
 code notes only what has not been seen before it is made. Leaves out what is made of it: session.py, report/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lockverse.ir import ops
-from lockverse.ir.coverage import Fires, Item, Way
-from lockverse.ir.ops import Reg
+from lockverse.ir.coverage import Fires, Item, Refused, Way
 from lockverse.ir.program import Code, Linked
 
-from .registers import reads, writes
+from .registers import successors
+from .specialise import specialise
 
 
 def ways(linked: Linked, op: ops.Branch) -> Iterator[tuple[bool, Way]]:
@@ -24,27 +25,58 @@ def ways(linked: Linked, op: ops.Branch) -> Iterator[tuple[bool, Way]]:
             yield taken, Way(statement, decided)
 
 
-def _open(code: Code) -> set[int]:
-    """The registers that can hold what comes out of memory, or of a choice."""
-    found: set[int] = set()
-    grown = True
-    while grown:
-        before = len(found)
-        for op in code.ops:
-            if isinstance(op, ops.Load | ops.Choose) or any(number in found for number in reads(op)):
-                found.update(writes(op))
-        grown = len(found) > before
+def refusals(linked: Linked, code: Code) -> Mapping[tuple[int, bool], Refused]:
+    """The ways of branches, by position and side, by which a trylock leaves its lock alone: from there its step stores nothing, the
+    other way it does. What waits if a try fails (mutex_lock_interruptible()) is no trylock to who calls it."""
+    found = {}
+    for pc, op in enumerate(code.ops):
+        if isinstance(op, ops.Step) and "trylock" in op.kind and not op.kind.endswith("_fast"):
+            for at in _step(code, pc):
+                branch = code.ops[at]
+                if isinstance(branch, ops.Branch):
+                    stores = {way: _stores(code, target) for way, target in ((True, branch.yes), (False, branch.no))}
+                    found.update({(at, way): Refused(linked.origins[op.at].statement) for way in stores if not stores[way] and stores[not way]})
     return found
+
+
+def _stores(code: Code, pc: int) -> bool:
+    """Whether a step may still store something, from that op on."""
+    return not isinstance(code.ops[pc], ops.Step) and any(isinstance(code.ops[at], ops.Store) for at in _step(code, pc))
+
+
+def waits(code: Code, pc: int) -> bool:
+    """Whether a step that has come to that op may still have to wait."""
+    following = (at for target in successors(code.ops[pc], pc) if not isinstance(code.ops[target], ops.Step) for at in _step(code, target))
+    return any(isinstance(code.ops[at], ops.Await) for at in following)
+
+
+def _step(code: Code, pc: int) -> set[int]:
+    """The ops from `pc` to the end of its step."""
+    seen, waiting = {pc}, [pc]
+    while waiting:
+        here = waiting.pop()
+        for target in successors(code.ops[here], here):
+            if target not in seen and not isinstance(code.ops[target], ops.Step):
+                seen.add(target)
+                waiting.append(target)
+    return seen
 
 
 def items(linked: Linked) -> set[Item]:
-    """All there is to exercise in what the threads run, locks aside. Loops that count (`for`) are left out, as they end, and
-    conditions that look at nothing but what the scheme passed: they go the way its parameters say."""
+    """All there may be to exercise in what the threads run, locks aside. Loops that count (`for`) are left out, as they end."""
     found: set[Item] = set()
     for code in dict.fromkeys(linked.codes):
-        open_ = _open(code)
-        for op in code.ops:
-            if isinstance(op, ops.Branch) and isinstance(op.condition, Reg) and op.condition.number in open_:
-                found.update(way for _, way in ways(linked, op) if linked.program.statements[way.statement].kind != "for")
+        found |= _ways_of(linked, code)
+        found.update(refusals(linked, code).values())
     found.update(Fires(number) for number, one in enumerate(linked.program.threads) if one.context != "task")
     return found
+
+
+def possible(linked: Linked) -> set[Item]:
+    """The ways of conditions that the scheme's parameters leave open: those in the code for its threads' own arguments."""
+    return {way for code in dict.fromkeys(specialise(linked, {}).codes) for way in _ways_of(linked, code)}
+
+
+def _ways_of(linked: Linked, code: Code) -> set[Item]:
+    found = {way for op in code.ops if isinstance(op, ops.Branch) for _, way in ways(linked, op)}
+    return {way for way in found if linked.program.statements[way.statement].kind != "for"}

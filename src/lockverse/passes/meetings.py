@@ -7,6 +7,8 @@ one of them at least is plain (the definition of tools/memory-model/Documentatio
 What a seqcount guards is read and written as it comes, and read again: KCSAN takes it for marked between the begin and the end of
 a writer, and between a reader's begin and retry (include/linux/seqlock.h, Linux 6.1), and so does this.
 
+An access inside data_race() races with nobody, as KCSAN checks it not at all (include/linux/compiler.h, Linux 6.1).
+
 A primitive on a field of the user's own, as a lock in one of its bits, is a marked access to that. Leaves out primitives that touch several
 of the user's cells in one step: they are atomic, and never plain.
 """
@@ -75,7 +77,7 @@ def _guarded(code: Code) -> set[int]:
 
 def _single(code: Code, pc: int, step: ops.Step, own: set[int], parts: _Parts, *, guarded: bool) -> Single | None:
     accesses = _accesses(code, pc, own)
-    if not accesses or step.target is None:
+    if step.order == "excused" or not accesses or step.target is None:
         return None
     stores = any(isinstance(one, ops.Store) for one in accesses)
     if all(one.address == step.target for one in accesses):

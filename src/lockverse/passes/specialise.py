@@ -131,9 +131,17 @@ def _leave(op: ops.Branch | ops.Jump, pc: int, code: Code, order: dict[int, int]
             block.ops.append((op, ()))
             block.targets = (_node(code, order, op.yes, values), _node(code, order, op.no, values))
             return
-        op = ops.Jump(op.yes if known else op.no, op.at)
+        decided = op.yes_decides if known else op.no_decides
+        target = _node(code, order, op.yes if known else op.no, values)
+        if decided is not None:  # it goes one way only, but that it does is something to know
+            block.ops.append((ops.Branch(ops.Imm(1), 0, 0, op.at, yes_decides=decided), ()))
+            block.targets = (target, target)
+            return
+        op = ops.Jump(0, op.at)
+    else:
+        target = _node(code, order, op.target, values)
     block.ops.append((op, ()))
-    block.targets = (_node(code, order, op.target, values),)
+    block.targets = (target,)
 
 
 def _node(code: Code, order: dict[int, int], pc: int, values: list[int]) -> tuple[int, Store]:

@@ -22,12 +22,15 @@ from .dependence import Cells, releases
 from .footprints import StepFootprint, read_by_conditions, steps_of
 
 
-def plan(values: Values, protected: Mapping[int, int], *, locks: bool) -> Plan:
-    """The plan for a program. `protected[cell]` is the lock guessed to protect it; `locks` allows what leans on locks."""
+def plan(values: Values, protected: Mapping[int, int], *, locks: bool, watched: frozenset[int] = frozenset()) -> Plan:
+    """The plan for a program. `protected[cell]` is the lock guessed to protect it; `locks` allows what leans on locks. The locks that are
+    `watched` are not given back at once: whether anybody waits for them is to be seen."""
     threads = [steps_of(values, flow) for flow in values.flows]
     cells = Cells(values, threads)
     kinds = [Reason(one.kind) for one in values.linked.program.properties]
     visible = read_by_conditions(values, [i for i, kind in enumerate(kinds) if kind not in LOOKED_AT_REST])
+    readers = values.linked.program.readers()
+    visible |= watched | {readers[lock] for lock in watched if lock in readers}
     shared = {cell: lock for cell, lock in protected.items() if locks}
     found = {}
     for flow, steps in zip(values.flows, threads, strict=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from lockverse.trace.model import Event, Reason, Trace
 
-from .kernel import call_trace, frames, function, who
+from .kernel import call_trace, frames, place, who
 
 RULE: Final = "=" * 66
 _ALLOCATED: Final = " is allocated"  # the end of the name of the cell that says so of an object
@@ -26,7 +26,7 @@ def kasan(trace: Trace) -> list[str] | None:
     if found is None or failure.thread is None:
         return None
     name, freed = found
-    where = function(trace, failure.thread, failure.stack)
+    where = place(trace, failure.thread, failure.stack)  # the kernel prints its offset here, which KCSAN does not
     if failure.reason is Reason.DOUBLE_FREE:
         head = [f"BUG: KASAN: double-free in {where}", f"Free of addr {name} by task {who(trace, failure.thread)}"]
     else:

@@ -1,8 +1,8 @@
 """A trace as lockdep reports it: locks in a circle, a lock open to handlers that take it, a lock taken twice or given back by a stranger.
 
-The layouts are those of kernel/locking/lockdep.c, Linux 6.1: `print_circular_bug`, `print_usage_bug`, `print_deadlock_bug` and
-`print_unlock_imbalance_bug`. A deadlock is told as what lockdep would have said of its locks; one that is not made of locks alone is
-none of lockdep's. What happened in executions other than the trace's is marked `[ in another execution ]`.
+The layouts are those of kernel/locking/lockdep.c, Linux 6.1: `print_circular_bug`, `print_usage_bug`,
+`print_irq_inversion_bug`, `print_deadlock_bug` and `print_unlock_imbalance_bug`. A deadlock is told as what lockdep would have said of its locks; one that is not made of locks alone is
+none of lockdep's. What happened in executions other than the trace's comes below `[ in another execution ]`.
 
 Leaves out the reports of other parts of the kernel (splats.py), classes of locks, which here are the locks themselves, and the stamps of
 irq events.
@@ -11,10 +11,10 @@ irq events.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from lockverse.trace.model import Blocked, Reason, Trace
+from lockverse.trace.model import Blocked, Link, Reason, Trace
 
 from .kernel import Locks, Taking, backtrace, banner, frames, lock_of, place, who
 from .splats import exit_with_lock, held_lock_freed, sleeping, suspicious_rcu
@@ -63,7 +63,7 @@ def _verb(taking: Taking) -> str:
 @dataclass(frozen=True, slots=True)
 class _Circle:
     """`wanted` is about to be taken with `held` held; `chain` leads from the one to the other: each of its locks is taken with the one
-    before held, the first with `wanted`, and the last is `held`. In `elsewhere` it is not known how."""
+    before held, the first with `wanted`, and the last is `held`. `elsewhere`: in other executions than the trace's."""
 
     wanted: Taking
     held: Taking
@@ -73,14 +73,23 @@ class _Circle:
 
 def _lock_order(trace: Trace, locks: Locks) -> list[str] | None:
     failure = trace.failure
-    if failure.taking is None or failure.thread is None or not trace.events:
+    if len(failure.chain) < 2:
         return None
-    wanted = locks.taking(failure.thread, failure.taking[0], failure.stack, trace.events[-1].kind)
-    held = next((one for one in locks.held.get(failure.thread, ()) if one.lock == failure.taking[1]), None)
+    own, *others = failure.chain
+    wanted = _taken(locks, own)
+    held = next((one for one in locks.held.get(own.thread, ()) if one.lock == own.held), None)
     if held is None:
         return None
     chain = _chain(locks.takings, wanted.lock, held.lock)
-    return _circular(trace, locks, _Circle(wanted, held, chain or (held,), elsewhere=not chain))
+    return _circular(trace, locks, _Circle(wanted, held, chain or tuple(_taken(locks, one) for one in others), elsewhere=not chain))
+
+
+def _taken(locks: Locks, link: Link) -> Taking:
+    """A link of a chain; in another execution only what the link says of its context is known."""
+    one = locks.taking(link.thread, link.wanted, link.stack, link.kind)
+    if not link.moves:
+        return one
+    return replace(one, held=(link.held,) if link.held else (), enabled=(link.open_to,) if link.open_to else ())
 
 
 def _chain(takings: Sequence[Taking], first: str, last: str) -> tuple[Taking, ...]:
@@ -144,7 +153,7 @@ def _circular(trace: Trace, locks: Locks, circle: _Circle) -> list[str]:
         "the existing dependency chain (in reverse order) is:",
     ]  # fmt: skip
     for number, one in reversed(list(enumerate((wanted, *chain)))):
-        known = [ELSEWHERE] if circle.elsewhere and number else frames(trace, one.thread, one.stack)
+        known = _frames(trace, one, elsewhere=circle.elsewhere and number > 0)
         lines += ["", f"-> #{number}{locks.named(one)}:", *(f"       {frame}" for frame in known)]
     lines += ["", _HELP, ""]
     parent = _as_held(locks, chain[-1], (wanted, *chain)[-2])
@@ -157,6 +166,10 @@ def _circular(trace: Trace, locks: Locks, circle: _Circle) -> list[str]:
         "", DEADLOCK, "",
     ]  # fmt: skip
     return [*lines, *locks.holding(wanted.thread), *backtrace(trace, wanted.thread, wanted.stack)]
+
+
+def _frames(trace: Trace, taking: Taking, *, elsewhere: bool) -> list[str]:
+    return [*([ELSEWHERE] if elsewhere else []), *frames(trace, taking.thread, taking.stack)]
 
 
 def _as_held(locks: Locks, last: Taking, before: Taking) -> Taking:
@@ -173,27 +186,68 @@ def _two(left: str, right: str) -> str:
 
 def _inversion(trace: Trace, locks: Locks) -> list[str] | None:
     failure = trace.failure
-    if failure.taking is None or failure.thread is None or not trace.events:
+    if len(failure.chain) < 2:
         return None
-    lock, _, context = failure.taking
-    mine = locks.taking(failure.thread, lock, failure.stack, trace.events[-1].kind)
-    before = next((one for one in locks.takings if one.lock == lock and one.context == context), None)
+    mine, inside = _taken(locks, failure.chain[0]), _taken(locks, failure.chain[1])
+    before = next((one for one in locks.takings if (one.lock, one.context) == (inside.lock, inside.context)), None)
     if before is None:  # a handler takes it in another execution, which counts as a use
-        locks.takings.append(Taking(failure.thread, lock, (), mine.kind, mine.shared, context))
-    return _used_inconsistently(trace, locks, mine, before, context, inside_last=False)
+        locks.takings.append(inside)
+    if len(failure.chain) > 2:
+        return _behind_another(trace, locks, before or inside, elsewhere=before is None)
+    context = failure.chain[0].open_to
+    return _used_inconsistently(trace, locks, mine, before or inside, context, inside_last=False, elsewhere=before is None)
+
+
+def _behind_another(trace: Trace, locks: Locks, inside: Taking, *, elsewhere: bool) -> list[str]:
+    """A lock taken where handlers can come that take another, under which, or under one that is taken under it, this one is taken."""
+    own, _, *links = trace.failure.chain
+    mine, way = _taken(locks, own), [_taken(locks, one) for one in links]
+    kind, first = own.open_to.upper(), locks.named(inside)
+    lines = [
+        *banner("WARNING: possible irq lock inversion dependency detected"),
+        f"{who(trace, mine.thread)} just changed the state of lock:", _at(trace, locks, mine),
+        f"but this lock was taken by another, {kind}-safe lock in the past:", first, "", "",
+        "and interrupts could create inverse lock ordering between them.", "", "", _HELP,
+    ]  # fmt: skip
+    if len(way) > 1:
+        lines += ["Chain exists of:", f"  {inside.lock} --> {way[-2].lock} --> {mine.lock}", ""]
+    under = mine if len(way) == 1 else way[-2]
+    lines += [
+        " Possible interrupt unsafe locking scenario:", "",
+        _two("       CPU0", "CPU1"), _two("       ----", "----"), f"  {_verb(mine)}",
+        _two("", "local_irq_disable();"), _two("", _verb(inside)), _two("", _verb(under)),
+        "  <Interrupt>", f"    {_verb(inside)}", "", DEADLOCK, "",
+        *locks.holding(mine.thread), "", "the shortest dependencies between 2nd lock and 1st lock:",
+        *_class(f"->{first}", f"IN-{kind}-{_mode(inside)} at:", _frames(trace, inside, elsewhere=elsewhere), len(way)),
+    ]  # fmt: skip
+    for depth, one in zip(range(len(way) - 1, -1, -1), way, strict=True):
+        lines += [f"{' ' * depth}  ... acquired at:", *(f"   {frame}" for frame in _frames(trace, one, elsewhere=True)), ""]
+        last = depth == 0
+        usage = f"{kind}-ON-{_mode(mine)} at:" if last else ""
+        lines += _class(f"->{locks.named(mine if last else one)}", usage, _frames(trace, mine, elsewhere=False), depth)
+    return [*lines, *backtrace(trace, mine.thread, mine.stack)]
+
+
+def _class(name: str, usage: str, where: list[str], depth: int) -> list[str]:
+    """A lock with one of its uses. What is deeper is further to the right; the kernel indents places by what it printed so far, the end of
+    the line included."""
+    left = " " * depth
+    far = " " * len(f"{left}   {usage}\n")
+    return [f"{left}{name} {{", *([f"{left}   {usage}", *(f"{far}{one}" for one in where)] if usage else []), f"{left} }}"]
 
 
 def _used_inconsistently(
-    trace: Trace, locks: Locks, mine: Taking, before: Taking | None, context: str, *, inside_last: bool
+    trace: Trace, locks: Locks, mine: Taking, before: Taking, context: str, *, inside_last: bool, elsewhere: bool = False
 ) -> list[str] | None:
-    """`mine` is the taking at the end, `before` the one that it does not go with. `inside_last`: `mine` is the handler's."""
+    """`mine` is the taking at the end, `before` the one that it does not go with, and `elsewhere` says that it is in another execution.
+    `inside_last`: `mine` is the handler's."""
     if context not in ("hardirq", "softirq"):
         return None
     handlers, others = (mine, before) if inside_last else (before, mine)
     inside = f"IN-{context.upper()}-{_mode(handlers)}"
     outside = f"{context.upper()}-ON-{_mode(others)}"
     states = (outside, inside) if inside_last else (inside, outside)
-    where = [ELSEWHERE] if before is None else frames(trace, before.thread, before.stack)
+    where = _frames(trace, before, elsewhere=elsewhere)
     return [
         *banner("WARNING: inconsistent lock state"),
         f"inconsistent {{{states[0]}}} -> {{{states[1]}}} usage.",
@@ -206,8 +260,8 @@ def _used_inconsistently(
     ]  # fmt: skip
 
 
-def _mode(taking: Taking | None) -> str:
-    return "R" if taking is not None and taking.shared else "W"
+def _mode(taking: Taking) -> str:
+    return "R" if taking.shared else "W"
 
 
 def _contexts(one: Taking) -> str:

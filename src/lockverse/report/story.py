@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lockverse.trace.model import Access, Column, Reason, Trace, called
+from lockverse.trace.model import Access, Column, Reason, Trace, called, link_told
 
 from .columns import arranged
 from .fold import folded
@@ -28,12 +28,13 @@ LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown th
 @dataclass(frozen=True, slots=True)
 class Story:
     """A diagram's contents: a column for each CPU and each context that did something. `closing` stands below it, over all
-    columns."""
+    columns, and `elsewhere` below that: what happens in other executions."""
 
     columns: tuple[Column, ...]
     initial: tuple[tuple[str, str], ...]
     lines: tuple[Line, ...]
     closing: str = ""
+    elsewhere: tuple[str, ...] = ()
 
 
 def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
@@ -48,7 +49,19 @@ def tell(trace: Trace, *, depth: int | None = None, fold: bool = True) -> Story:
     columns, lines = arranged(teller.lines, trace.columns)
     lines = folded(lines) if fold else lines
     closing = "*** DEADLOCK ***" if trace.failure.reason is Reason.DEADLOCK else ""
-    return Story(columns, _initial(trace), tuple(lines), closing)
+    return Story(columns, _initial(trace), tuple(lines), closing, _elsewhere(trace))
+
+
+def _elsewhere(trace: Trace) -> tuple[str, ...]:
+    """The takings of locks that make the one at the end a finding: who takes what, by which statements, where."""
+    found = []
+    for link in trace.failure.chain[1:]:
+        stacks = [stack for stack in (link.held_stack, link.stack) if stack]
+        statements = [trace.statements[stack[-1]] for stack in stacks]
+        width = max((len(one.text) for one in statements), default=0)
+        places = [f"  {one.text.ljust(width)}  // {one.file}:{one.line}" for one in statements]
+        found += [f"{link_told(trace.columns, link)}:", *places]
+    return tuple(found)
 
 
 def _initial(trace: Trace) -> tuple[tuple[str, str], ...]:

@@ -49,6 +49,8 @@ def draw(story: Story, style: Style | None = None) -> str:
     lines += [one for line in story.lines for one in page.line(line)]
     if story.closing:
         lines += ["", f" {story.closing}"]
+    if story.elsewhere:
+        lines += ["", "in other executions:", *(f"  {one}" for one in story.elsewhere)]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

@@ -14,7 +14,7 @@ from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
 from lockverse.ir.reason import Reason as Reason
 from lockverse.ir.source import Statement
 
-VERSION = 3
+VERSION = 4
 CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
@@ -120,13 +120,39 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A lock is taken, in this execution or another: by which thread, where, by what kind of step. With `held` held, if that is what
+    matters, which was taken where `held_stack` says; or where handlers of the context `open_to` could come; or as one, of the context
+    `inside`. `moves` is the schedule that ends with it, a thread and a choice each; empty for the trace's own."""
+
+    thread: int
+    wanted: str
+    stack: tuple[int, ...]
+    kind: str
+    held: str = ""
+    held_stack: tuple[int, ...] = ()
+    open_to: str = ""
+    inside: str = ""
+    moves: tuple[tuple[int, int], ...] = ()
+
+
+def link_told(columns: Sequence[Column], link: Link) -> str:
+    """What a link of a chain is, in a sentence: `f() takes a.lock while b.lock is held`."""
+    who = f"{columns[link.thread].title}()"
+    if link.held:
+        return f"{who} takes {link.wanted} while {link.held} is held"
+    return f"{who}, a {link.inside}, takes {link.wanted}" if link.inside else f"{who} takes {link.wanted} where a {link.open_to} could come"
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """How it ended. `stack` is the statement that failed, empty if none did (a deadlock, a property).
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
     `message` is the sentence for the headline. For ENDLESS_SPINNING the events from index `loop` on repeat for ever.
     `condition` is the index of the property that failed, if one did, and `reads` the cells it read. For DATA_RACE `blocked` is the thread that stands before the
-    other access, and `sides` are the two accesses, that of `thread` first. `taking` is the lock that was taken, the one held (or ""), and the context it was open to (or "").
+    other access, and `sides` are the two accesses, that of `thread` first. For LOCK_ORDER and IRQ_LOCK_INVERSION `chain` are the takings that
+    make it one, that of `thread` first; each waits for what the next one holds or has interrupted, and the last for the first, in this execution or another.
     """
 
     reason: Reason
@@ -138,8 +164,8 @@ class Failure:
     loop: int | None = None
     condition: int | None = None
     reads: tuple[str, ...] = ()
-    taking: tuple[str, str, str] | None = None
     sides: tuple[Side, ...] = ()
+    chain: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,11 @@ def _check(trace: Trace) -> None:
         _within(f"trace.events[{index}].thread", (event.thread,), len(trace.columns))
     failure = trace.failure
     others = [*(blocked.stack for blocked in failure.blocked), *(side.stack for side in failure.sides)]
+    others += [stack for link in failure.chain for stack in (link.stack, link.held_stack)]
     stuck = tuple(one for stack in others for one in stack)
     _within("trace.failure", (*failure.stack, *stuck), len(trace.statements))
     threads = [failure.thread, *(t for b in failure.blocked for t in (b.thread, b.holder)), *(side.thread for side in failure.sides)]
+    threads += [link.thread for link in failure.chain]
     _within("trace.failure", tuple(t for t in threads if t is not None), len(trace.columns))
     if failure.loop is not None and not 0 <= failure.loop <= len(trace.events):
         raise TraceFormatError("trace.failure.loop: there is no such event")
