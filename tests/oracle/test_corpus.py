@@ -23,9 +23,7 @@ from lockverse.trace.serialize import dumps, loads
 from ..support import ROOT, SCHEMES
 from .explore import brute_force
 
-NOT_BY_BRUTE_FORCE = {  # findings of no one execution, and what it does not know
-    "circle_of_three", "holding", "imbalance", "lockless_read", "safe_before_unsafe", "timer_never_armed",
-}
+NOT_BY_BRUTE_FORCE = {"circle_of_three", "lockless_read", "safe_before_unsafe"}  # findings of no one execution
 TOO_LARGE = {("qspinlock", "pending_and_queue")}
 MOST = 700
 UNREDUCED = Options(reductions=())
