@@ -252,9 +252,15 @@ class _Search:
             if not more:
                 break
             good |= more
-        for state in range(len(self.edges)):
-            if state not in good and all(state in self.after(other) for other in self.after(state)):
-                self.failing.append((self.levels[state], "endless-spinning", None, state))
+        lost = [s for s in range(len(self.edges)) if s not in good and all(s in self.after(other) for other in self.after(s))]
+        stuck = [state for state in lost if self.nobody_gets_on(state)]
+        self.failing += [(self.levels[state], "deadlock" if stuck else "endless-spinning", None, state) for state in stuck or lost]
+
+    def nobody_gets_on(self, state: int) -> bool:
+        """Whether all threads that ever move from here on are at rest: handlers that could fire once more, loops through rest()."""
+        movers = {thread for other in self.after(state) for thread, _ in self.edges[other]}
+        self.replay.follow(self.ways[state])
+        return all(self.replay.threads[thread].at_rest() for thread in movers)
 
     def after(self, state: int) -> set[int]:
         """All states that can be reached from a state, itself included."""
