@@ -78,7 +78,8 @@ def test_parameters() -> None:
     Path("p.py").write_text(HOLDS.replace("def scene():", "def scene(n: range(1, 4) = 2, late: bool = False):").replace("    cpu(run, x)\n    cpu(run, x)", "    for _ in range(n):\n        cpu(run, x)"))
     assert run("check", "p.py").out.startswith("scene(n=2, late=False): HOLDS")
     assert "8 states" in run("check", "p.py", "--param", "n=3").out
-    assert len(run("check", "p.py", "--all").out.splitlines()) == 7
+    table = run("check", "p.py", "--all").out.splitlines()
+    assert len(table) == 9 and table[-1] == "scene holds for all its 6 choices"
     assert len(run("check", "p.py", "--all", "--param", "n=1").out.splitlines()) == 3
     wrong = run("check", "p.py", "--param", "n=9")
     assert wrong.code == 4 and "error[K007]" in wrong.err and "1, 2, 3" in wrong.err
