@@ -1,7 +1,6 @@
 """The vocabulary a scheme is written in: `from lockverse import *`.
 
-Plain Python that runs under CPython as it stands; imports no other room. Leaves out contexts and
-lifetimes, which come with the kernel's full vocabulary.
+Plain Python that runs under CPython as it stands; imports no other room. Leaves out what memory may reorder (docs/fidelity.md).
 """
 
 from __future__ import annotations
