@@ -15,6 +15,7 @@ from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
 from lockverse.check.spinning import Spinning
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
+from lockverse.diagnostics.suggest import nearest
 from lockverse.engine import Options, search_all
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.observer import Observer
@@ -22,7 +23,6 @@ from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
 from lockverse.frontend.source import PACKAGE
-from lockverse.frontend.suggest import nearest
 from lockverse.ir.coverage import Fires, Item, Way
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program

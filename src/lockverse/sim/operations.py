@@ -8,13 +8,16 @@ Leaves out reading them (workload.py) and doing them (system.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
+
+from lockverse.diagnostics.model import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One line of a workload: where it stands (1-based) and how it was written, words apart by one space."""
+    """One line of a workload: where it stands (1-based), how it was written (words apart by one space), and where each argument is."""
 
     name: ClassVar[str] = ""
     forms: ClassVar[tuple[str, ...]] = ()
@@ -22,6 +25,11 @@ class Operation:
     line: int = field(default=0, compare=False)
     column: int = field(default=1, compare=False)
     text: str = field(default="", compare=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)  # by the names of fields; "" is the first word
+
+    def place(self, field: str = "") -> Place:
+        """Where an argument stands."""
+        return self.places.get(field, Place("", self.line, self.column, self.line, self.column + len(self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class File(Operation):
     """Make a sparse file of so many pages in tmpfs, or in ramfs."""
 
     name = "file"
-    forms = ("NEWFILE PAGES [ramfs]",)
+    forms = ("F PAGES [ramfs]",)
     file: str
     pages: int
     ramfs: bool = False
@@ -138,7 +146,7 @@ class Spawn(Operation):
     """Start a worker, a process with no charged page, in a group."""
 
     name = "spawn"
-    forms = ("NEW CG",)
+    forms = ("W CG",)
     worker: str
     group: str
 
@@ -201,9 +209,9 @@ class Map(Operation):
 
     name = "map"
     forms = (
-        "W NEWREGION anon N [@SLOT+PAGE]",
-        "W NEWREGION shanon N [@SLOT+PAGE]",
-        "W NEWREGION file F OFF N shared|private [@SLOT+PAGE]",
+        "W R anon N [@SLOT+PAGE]",
+        "W R shanon N [@SLOT+PAGE]",
+        "W R file F OFF N shared|private [@SLOT+PAGE]",
     )
     worker: str
     region: str
