@@ -18,4 +18,4 @@ print([name for name in ("difflib", "lockverse.ir.parser", "lockverse.ir.printer
 
 def test_only_the_command_that_runs() -> None:
     ran = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stderr.splitlines() == ["['lockverse.cli.check', 'lockverse.cli.main', 'lockverse.cli.output']", "[]"]
+    assert ran.stderr.splitlines() == ["['lockverse.cli.check', 'lockverse.cli.main', 'lockverse.cli.output', 'lockverse.cli.races']", "[]"]

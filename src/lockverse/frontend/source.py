@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
 
+from lockverse.diagnostics.texts import PACKAGE
 from lockverse.ir.source import NO_CALLER, Origin, Span, Statement
 
 FunctionNode = ast.FunctionDef | ast.Lambda
-PACKAGE = Path(__file__).resolve().parents[2]  # files of lockverse itself are shown as they are imported: lockverse/linux/mm/rmap.py
 _COMPOUND = {ast.If: "if", ast.While: "while", ast.For: "for", ast.With: "with"}
 
 

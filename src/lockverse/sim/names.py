@@ -17,8 +17,10 @@ from .operations import (
     File,
     Fork,
     Kill,
+    Limit,
     Map,
     Mkcg,
+    Move,
     Mprotect,
     Mremap,
     OnRange,
@@ -41,6 +43,8 @@ class Names:
         self.groups: dict[str, Place] = {TOP: Place("", 0, 0, 0, 0)}
         self.files: dict[str, Place] = {}
         self.workers: dict[str, dict[str, int]] = {}  # tasks of one address space share the inner one
+        self.where: dict[str, str] = {}  # the group of each worker
+        self.limits: dict[str, int] = {}  # in pages, of the groups that have one
         self._made: dict[tuple[str, str], Place] = {}
         self._gone: dict[tuple[str, str], Place] = {}
 
@@ -73,19 +77,26 @@ class Names:
             case Rmcg(group=group):
                 del self.groups[group]
                 self._gone["group", group] = operation.place("group")
+                self.limits.pop(group, None)
+            case Limit(group=group, pages=pages):
+                self.limits[group] = pages
+                if pages < 0:
+                    del self.limits[group]
             case File(file=file):
                 self.files[file] = self._make("file", file, operation.place("file"))
             case Unlink(file=file):
                 del self.files[file]
                 self._gone["file", file] = operation.place("file")
-            case Spawn(worker=worker):
-                self._start(worker, {}, operation.place("worker"))
+            case Spawn(worker=worker, group=group):
+                self._start(worker, {}, group, operation.place("worker"))
             case Fork(worker=worker, new=new):
-                self._start(new, dict(self.workers[worker]), operation.place("new"))
+                self._start(new, dict(self.workers[worker]), self.where[worker], operation.place("new"))
             case Vmfork(worker=worker, new=new):
-                self._start(new, self.workers[worker], operation.place("new"))
+                self._start(new, self.workers[worker], self.where[worker], operation.place("new"))
+            case Move(worker=worker, group=group):
+                self.where[worker] = group
             case Exit(worker=worker) | Kill(worker=worker):
-                del self.workers[worker]
+                del self.workers[worker], self.where[worker]
                 self._gone["worker", worker] = operation.place("worker")
             case Map(worker=worker, region=region, pages=pages):
                 self.workers[worker][region] = pages
@@ -101,8 +112,8 @@ class Names:
         self._gone.pop((what, name), None)
         return place
 
-    def _start(self, worker: str, regions: dict[str, int], place: Place) -> None:
-        self.workers[worker] = regions
+    def _start(self, worker: str, regions: dict[str, int], group: str, place: Place) -> None:
+        self.workers[worker], self.where[worker] = regions, group
         self._make("worker", worker, place)
 
     def _named(self, operation: Operation) -> Iterable[tuple[str, str, Mapping[str, object]]]:

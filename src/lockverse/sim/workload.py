@@ -74,6 +74,8 @@ def parse(text: str, path: str) -> Workload:
 def parse_line(line: str, path: str, number: int) -> Operation | None:
     """The operation of one line, None if there is none in it. Raises Rejected."""
     words = words_of(line, path, number)
+    if words and words[0].text == "cgroup":
+        raise _rejected("K405", "the version of cgroups is chosen before anything runs", words[0], "", "start with `--cgroup 1` or `--cgroup 2`")
     return _operation(words) if words else None
 
 
@@ -148,7 +150,7 @@ def _form(kind: type[Operation], words: Sequence[Word]) -> Form:
     if given not in (len(form.required), most):
         takes = f"{len(form.required)}" + (f" or {most}" if form.optional else "")
         at, label = (words[most + 1], "one too many") if given > most else (words[-1], "something is missing after this")
-        how = f"`{kind.name}` takes {takes} arguments, this gives {given}" if most else f"`{kind.name}` takes no arguments"
+        how = f"`{kind.name}` takes {takes} argument{'' if takes == '1' else 's'}, this gives {given}" if most else f"`{kind.name}` takes no arguments"
         chosen = usage(kind) if len(forms) > 1 and given < 3 else [usage(kind)[forms.index(form)]]
         raise _rejected("K402", how, at, label, f"write `{'` or `'.join(chosen)}`")
     return form
