@@ -10,11 +10,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lockverse.sim.system import System
-
 from lockverse.diagnostics.model import Rejected
 from lockverse.sim.recording import Recording
 from lockverse.sim.run import Run
+from lockverse.sim.system import System
 from lockverse.sim.workload import parse
 
 from .compact import files, read
