@@ -171,3 +171,13 @@ def test_operations_are_values() -> None:
     """Where they stand is no part of what they are."""
     assert _one("unmap w r") == Unmap("w", "r") != Unmap("w", "r", 0, 1) and _one("map w r anon 3") == Map("w", "r", "anon", 3)
     assert hash(_one("mkcg A")) == hash(Mkcg("A"))
+
+
+def test_the_language_is_documented() -> None:
+    """Every form of every operation is in docs/workloads.md."""
+    from ..support import ROOT
+
+    text = (ROOT / "docs" / "workloads.md").read_text().replace("\\|", "|")
+    for one in OPERATIONS.values():
+        for form in usage(one):
+            assert f"`{form}`" in text, form
