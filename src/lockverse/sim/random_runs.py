@@ -1,12 +1,12 @@
 """Random workloads, run and looked at: after each operation the books must agree, and at the end nothing may be left.
 
-A workload that fails is made short: lines are left out as long as what is left fails the same way. Leaves out making lines (generate.py), what must hold (books.py) and printing.
+A workload that fails is made short: lines are left out, then names, then numbers are made smaller, as long as what is left fails the same way. Leaves out making lines (generate.py), what must hold (books.py) and printing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lockverse.diagnostics.model import Rejected
@@ -18,7 +18,7 @@ from .workload import parse_line
 
 Make = Callable[[int], Machine]
 OPERATIONS = 60  # of a random workload, if nothing is said
-MOST_RUNS = 2000  # of one failure while it is made short: enough for 60 lines, and it ends in seconds
+MOST_RUNS = 2000  # of one failure while it is made short: enough for 60 lines, and it ends within a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,11 @@ class _Watched:
         self.lines: list[str] = []
 
     def do(self, line: str) -> str:
-        """Run a line; gives what does not hold then, "" if all does. A line about what is not there is left out."""
-        operation = parse_line(line, "", len(self.lines) + 1)
-        assert operation is not None
+        """Run a line; gives what does not hold then, "" if all does. A line about what is not there is left out, and so is one
+        with a number that cannot be (a shorter workload's)."""
         try:
+            operation = parse_line(line, "", len(self.lines) + 1)
+            assert operation is not None
             self.run.do(operation)
         except Rejected:
             return ""
@@ -90,22 +91,55 @@ def failure_of(lines: Sequence[str], version: int, make: Make) -> Failure | None
 
 
 def shortened(failure: Failure, make: Make) -> Failure:
-    """A workload none of whose lines can be left out, that fails the same way; or as far as MOST_RUNS came."""
-    runs = 0
-    size = max(len(failure.lines) // 2, 1)
-    while runs < MOST_RUNS:
-        start, shorter = 0, False
-        while start < len(failure.lines) and runs < MOST_RUNS:
-            runs += 1
-            less = failure_of(failure.lines[:start] + failure.lines[start + size :], failure.version, make)
-            if less is not None and _kind(less) == _kind(failure) and len(less.lines) < len(failure.lines):
-                failure, shorter = less, True
-            else:
-                start += size
-        if size == 1 and not shorter:
-            break
-        size = max(size // 2, 1)
+    """A workload that fails the same way, with no line to leave out, no name to do without, no number to make smaller; or as far as MOST_RUNS came."""
+    tries = 0
+    for ways in (_without_lines, _with_fewer_names, _with_smaller_numbers):
+        candidates = ways(failure.lines)
+        while tries < MOST_RUNS and (lines := next(candidates, None)) is not None:
+            tries += 1
+            less = failure_of(lines, failure.version, make)
+            if less is not None and _kind(less) == _kind(failure) and _size(less.lines) < _size(failure.lines):
+                failure, candidates = less, ways(less.lines)
     return failure
+
+
+def _without_lines(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Without half of the lines, a quarter, and so on down to one."""
+    size = max(len(lines) // 2, 1)
+    while size:
+        for start in range(0, len(lines), size):
+            yield [*lines[:start], *lines[start + size :]]
+        size //= 2
+
+
+def _with_fewer_names(lines: Sequence[str]) -> Iterator[list[str]]:
+    """With one worker, group, region or file standing for another, made before it."""
+    made = [(number, words[0], words[_MAKES[words[0]]]) for number, words in enumerate(line.split() for line in lines) if words[0] in _MAKES]
+    for number, _, name in reversed(made):
+        for before, maker, other in made:
+            if before < number and _MADE[maker] == _MADE[lines[number].split()[0]]:
+                later = [re.sub(rf"(?<!\S){re.escape(name)}(?![^\s/])", other, line) for line in lines[number + 1 :]]
+                yield [*lines[:number], *later]
+
+
+def _with_smaller_numbers(lines: Sequence[str]) -> Iterator[list[str]]:
+    """With a number made 0, 1, 2, or half of it."""
+    for at, line in enumerate(lines):
+        words = line.split()
+        for place, word in enumerate(words):
+            for less in sorted({0, 1, 2, int(word) // 2} if word.isdigit() else ()):
+                if less < int(word):
+                    yield [*lines[:at], " ".join([*words[:place], str(less), *words[place + 1 :]]), *lines[at + 1 :]]
+
+
+_MAKES = {"mkcg": 1, "spawn": 1, "fork": 2, "vmfork": 2, "file": 1, "map": 2}  # which word names what the operation makes
+_MADE = {"mkcg": "group", "spawn": "worker", "fork": "worker", "vmfork": "worker", "file": "file", "map": "region"}
+
+
+def _size(lines: Sequence[str]) -> tuple[int, int, int]:
+    """Lines first, then names, then numbers."""
+    words = [word for line in lines for word in line.split()]
+    return len(lines), len(set(words)), sum(int(word) for word in words if word.isdigit())
 
 
 def _kind(failure: Failure) -> str:
