@@ -66,14 +66,14 @@ def compared(recorded: Recording, ran: Recording) -> Comparison:
             continue
         for group, row in groups.items():
             found.numbers += len(row)
-            expected_row, got_row = _sums(row), _sums(ran.checkpoints[number][group])
+            expected_row, got_row = sums(row), sums(ran.checkpoints[number][group])
             for key in expected_row.keys() | got_row.keys():
                 if expected_row.get(key) != got_row.get(key):
                     found.differences.append(f"op {number} {group} {key}: {got_row.get(key)}, recorded {expected_row.get(key)}")
     return found
 
 
-def _sums(row: Mapping[str, int]) -> dict[str, int]:
+def sums(row: Mapping[str, int]) -> dict[str, int]:
     """A row with the lists of anonymous and of file pages added up."""
     summed: dict[str, int] = {}
     for key, value in row.items():
