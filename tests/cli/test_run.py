@@ -203,6 +203,7 @@ def test_interrupted_without_a_terminal() -> None:
     child.stdin.write(b"mkcg A\n")
     child.stdin.flush()
     assert child.stdout.readline() == b"mkcg A = 0\n"
+    time.sleep(0.5)  # until it reads again: within an operation the answer is that of all commands, 3
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=20)
     assert child.returncode == 0 and not err and out == b"\n"

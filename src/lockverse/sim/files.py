@@ -38,4 +38,6 @@ def _shown(name: str, value: int) -> int:
 
 def result_name(result: int) -> str:
     """A result as kernel developers write it: 0, or -EBUSY."""
-    return "0" if result == 0 else f"-{errno.errorcode.get(-result, str(-result))}"
+    if result == 0:
+        return "0"
+    return "-EOPNOTSUPP" if result == -errno.EOPNOTSUPP else f"-{errno.errorcode.get(-result, str(-result))}"  # Python says ENOTSUP

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .books import LISTS
 from .names import TOP, Names
 from .recording import Statistics
 
@@ -42,15 +43,14 @@ def _text(group: str, statistics: Statistics, names: Names, version: int) -> str
 
 
 def _own(group: str, statistics: Statistics) -> int:
-    return statistics[group]["cache"] + statistics[group]["rss"]
+    return sum(statistics[group][one] for one in LISTS)
 
 
 def _left(group: str, below: list[str], statistics: Statistics, version: int) -> int:
     """Pages that removed groups right below are still charged for."""
     if version == 2:
         return 0
-    shown = sum(statistics[one]["total_cache"] + statistics[one]["total_rss"] for one in below)
-    return statistics[group]["total_cache"] + statistics[group]["total_rss"] - _own(group, statistics) - shown
+    return statistics[group]["usage"] - _own(group, statistics) - sum(statistics[one]["usage"] for one in below)
 
 
 def _pages(number: int) -> str:
