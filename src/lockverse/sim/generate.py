@@ -81,6 +81,8 @@ class Generator:
         if len(names.groups) > MOST_GROUPS:
             return None
         above = self._group(names, top=True)
+        if self._version == 2 and above in names.where.values():
+            return None  # a group with tasks does not let those inside have a memory controller
         name = self._new("g")
         return f"mkcg {name}" if above == TOP or above.count("/") > 2 else f"mkcg {above}/{name}"
 
@@ -94,7 +96,7 @@ class Generator:
         return f"limit {self._group(names)} {self._random.choice((-1, -1, 0, 20, 100, 1000))}"
 
     def _other(self, names: Names) -> str | None:
-        return self._random.choice((f"write {self._group(names)} memory.force_empty 1", "sleepms 20", "sysw /proc/sys/vm/drop_caches 1"))
+        return self._random.choice((f"write {self._group(names)} memory.force_empty 1", "sleepms 20", "sysw /proc/sys/vm/drop_caches 2"))
 
     def _file(self, names: Names) -> str | None:
         if len(names.files) >= MOST_FILES:
@@ -114,7 +116,11 @@ class Generator:
         return file and f"punch {file} {self._part(self._size())}"
 
     def _spawn(self, names: Names) -> str | None:
-        return f"spawn {self._new('w')} {self._group(names)}" if len(names.workers) < MOST_WORKERS else None
+        group = self._group(names)
+        inner = any(one.startswith(f"{group}/") for one in names.groups)
+        if len(names.workers) >= MOST_WORKERS or (self._version == 2 and inner):
+            return None
+        return f"spawn {self._new('w')} {group}"
 
     def _fork(self, names: Names) -> str | None:
         worker = self._worker(names)
