@@ -13,8 +13,8 @@ import pytest
 
 from lockverse.diagnostics.model import Rejected
 from lockverse.sim.generate import Generator
-from lockverse.sim.operations import Check, Owners
-from lockverse.sim.random_runs import random_run
+from lockverse.sim.operations import Check, Fork, Owners
+from lockverse.sim.random_runs import random_run, shortened
 from lockverse.sim.run import Machine, Run
 from lockverse.sim.system import System
 from lockverse.sim.workload import parse, parse_line
@@ -22,6 +22,7 @@ from lockverse.sim.workload import parse, parse_line
 from .compact import files, read
 from .conformance import compared, sums
 from .reference import Reference
+from .reference_objects import Group, Mm
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
@@ -69,6 +70,35 @@ def first_difference(lines: list[str] | None, seed: int, version: int, operation
         if what:
             return done, what
     return done, ""
+
+
+class _ForksWithoutCounting(Reference):
+    """The child's ptes are not counted."""
+
+    def _fork(self, operation: Fork) -> None:
+        super()._fork(operation)
+        for pte in self._tasks[operation.new].mm.ptes.values():
+            if pte.page is not None and pte.page.parts is None:
+                pte.page.maps -= 1
+
+
+class _MovesWithoutCounting(Reference):
+    """The numbers are right, the pages stay with their old group."""
+
+    def _move_charges(self, mm: Mm, old: Group, to: Group) -> None:
+        pass
+
+
+@pytest.mark.parametrize("wrong", [_ForksWithoutCounting, _MovesWithoutCounting])
+def test_a_difference_is_found(wrong: type[Reference]) -> None:
+    """The first also by the books, in six lines: a group, a worker, memory, a touch, a fork, and what unmaps it. The second's books agree."""
+    assert any(first_difference(None, seed, 1, 60, wrong)[1] for seed in range(5))
+    failures = [failure for seed in range(5) if (failure := random_run(seed, 60, 1, wrong)[1]) is not None]
+    if wrong is _ForksWithoutCounting:
+        assert [line.split()[0] for line in shortened(failures[0], wrong).lines[:5]] == ["mkcg", "spawn", "map", "touch", "fork"]
+        assert len(shortened(failures[0], wrong).lines) == 6
+    else:
+        assert not failures
 
 
 @pytest.mark.parametrize("version", [1, 2])

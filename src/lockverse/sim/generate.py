@@ -24,12 +24,15 @@ class Generator:
         self._random = random.Random(f"{version}/{seed}")  # a str: the same on every Python
         self._version = version
         self._made = 0
+        self._pages: dict[str, int] = {}  # of each file, as it was made or truncated
+        # so that what comes then meets something: groups that take charges along, a file, workers with memory
+        self._first = [self._mkcg, self._flags, self._mkcg, self._flags, self._file, self._spawn, self._map, self._touch, self._map, self._touch]
         self.huge = False
         self._may_be_huge = self._random.random() < 0.2
         self._weights: list[tuple[Callable[[Names], str | None], int]] = [
-            (self._mkcg, 5), (self._rmcg, 3), (self._flags, 7 if version == 1 else 1), (self._limit, 2), (self._other, 1), (self._file, 3),
-            (self._unlink, 1), (self._truncate, 3), (self._punch, 3), (self._spawn, 5), (self._fork, 6), (self._exit, 3), (self._move, 14),
-            (self._map, 14), (self._touch, 34), (self._unmap, 5), (self._advice, 10), (self._protect, 3), (self._mremap, 2), (self._io, 6),
+            (self._mkcg, 3), (self._rmcg, 2), (self._flags, 4 if version == 1 else 1), (self._limit, 1), (self._other, 1), (self._file, 3),
+            (self._unlink, 1), (self._truncate, 3), (self._punch, 3), (self._spawn, 4), (self._fork, 6), (self._exit, 3), (self._move, 16),
+            (self._map, 14), (self._touch, 34), (self._unmap, 5), (self._advice, 10), (self._protect, 2), (self._mremap, 2), (self._io, 6),
             (self._hugepage, 4 if self._may_be_huge else 0),
         ]  # fmt: skip
 
@@ -37,6 +40,10 @@ class Generator:
         """A line that fits what there is."""
         if len(names.groups) == 1:
             return self._mkcg(names) or ""
+        while self._first:
+            first = self._first.pop(0)(names)
+            if first is not None:
+                return first
         while True:
             makers, weights = zip(*self._weights, strict=True)
             line: str | None = self._random.choices(makers, weights)[0](names)
@@ -90,7 +97,7 @@ class Generator:
         return f"rmcg {self._group(names)}"
 
     def _flags(self, names: Names) -> str | None:
-        return f"flags {self._group(names)} {self._random.choice((0, 1, 2, 3, 3, 3, 3, 7))}"
+        return f"flags {self._group(names)} {self._random.choice((0, 1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 7))}"
 
     def _limit(self, names: Names) -> str | None:
         return f"limit {self._group(names)} {self._random.choice((-1, -1, 0, 20, 100, 1000))}"
@@ -101,7 +108,9 @@ class Generator:
     def _file(self, names: Names) -> str | None:
         if len(names.files) >= MOST_FILES:
             return None
-        return f"file {self._new('f')} {self._size()}{self._random.choice(('', '', '', ' ramfs'))}"
+        name = self._new("f")
+        self._pages[name] = self._size()
+        return f"file {name} {self._pages[name]}{self._random.choice(('', '', '', ' ramfs'))}"
 
     def _unlink(self, names: Names) -> str | None:
         file = self._file_name(names)
@@ -109,7 +118,10 @@ class Generator:
 
     def _truncate(self, names: Names) -> str | None:
         file = self._file_name(names)
-        return file and f"truncate {file} {self._random.choice((0, self._size(), self._size()))}"
+        if file is None:
+            return None
+        self._pages[file] = self._random.choice((self._pages[file] // 2, self._size(), self._size()))
+        return f"truncate {file} {self._pages[file]}"
 
     def _punch(self, names: Names) -> str | None:
         file = self._file_name(names)
@@ -134,7 +146,10 @@ class Generator:
 
     def _move(self, names: Names) -> str | None:
         worker = self._worker(names)
-        return worker and f"move {worker} {self._group(names, top=self._random.random() < 0.1)}"
+        if worker is None:
+            return None
+        others = [one for one in names.groups if one != names.where[worker] and (one != TOP or self._random.random() < 0.3)]
+        return f"move {worker} {self._random.choice(others or [TOP])}"
 
     def _map(self, names: Names) -> str | None:
         worker, file = self._worker(names), self._file_name(names)
@@ -144,7 +159,11 @@ class Generator:
         kind = self._random.choice(("anon", "anon", "shanon", "file", "file", "file"))
         if kind != "file" or file is None:
             return f"map {worker} {region} {'anon' if kind == 'file' else kind} {pages}"
-        return f"map {worker} {region} file {file} {self._random.choice((0, 0, 3, 20))} {pages} {self._random.choice(('shared', 'shared', 'private'))}"
+        offset = self._random.choice((0, 0, 3, 20))
+        if self._random.random() < 0.8:  # else it may reach beyond the end of the file
+            offset = min(offset, max(self._pages[file] - 1, 0))
+            pages = min(pages, max(self._pages[file] - offset, 1))
+        return f"map {worker} {region} file {file} {offset} {pages} {self._random.choice(('shared', 'shared', 'private'))}"
 
     def _touch(self, names: Names) -> str | None:
         return self._on_region(names, "touch", self._random.choice((" r", " w", " w")))
@@ -159,7 +178,7 @@ class Generator:
         return self._on_region(names, self._random.choice(("dontneed", "dontneed", "dontneed", "madvfree", "remove", "pageout", "mlock", "munlock", "owners")))
 
     def _protect(self, names: Names) -> str | None:
-        return self._on_region(names, "mprotect", self._random.choice((" none", " r", " rw", " rw")))
+        return self._on_region(names, "mprotect", self._random.choice((" none", " r", " rw", " rw", " rw")))
 
     def _mremap(self, names: Names) -> str | None:
         self._made += 1
