@@ -92,8 +92,8 @@ class _MovesWithoutCounting(Reference):
 @pytest.mark.parametrize("wrong", [_ForksWithoutCounting, _MovesWithoutCounting])
 def test_a_difference_is_found(wrong: type[Reference]) -> None:
     """The first also by the books, in six lines: a group, a worker, memory, a touch, a fork, and what unmaps it. The second's books agree."""
-    assert any(first_difference(None, seed, 1, 60, wrong)[1] for seed in range(5))
-    failures = [failure for seed in range(5) if (failure := random_run(seed, 60, 1, wrong)[1]) is not None]
+    assert any(first_difference(None, seed, 1, 60, wrong)[1] for seed in range(15))
+    failures = [failure for seed in range(15) if (failure := random_run(seed, 60, 1, wrong)[1]) is not None]
     if wrong is _ForksWithoutCounting:
         assert [line.split()[0] for line in shortened(failures[0], wrong).lines[:5]] == ["mkcg", "spawn", "map", "touch", "fork"]
         assert len(shortened(failures[0], wrong).lines) == 6

@@ -31,7 +31,7 @@ class Generator:
         self._may_be_huge = self._random.random() < 0.2
         self._weights: list[tuple[Callable[[Names], str | None], int]] = [
             (self._mkcg, 3), (self._rmcg, 2), (self._flags, 4 if version == 1 else 1), (self._limit, 1), (self._other, 1), (self._file, 3),
-            (self._unlink, 1), (self._truncate, 3), (self._punch, 3), (self._spawn, 4), (self._fork, 6), (self._exit, 3), (self._move, 16),
+            (self._unlink, 1), (self._truncate, 3), (self._punch, 3), (self._spawn, 4), (self._fork, 9), (self._exit, 3), (self._move, 16),
             (self._map, 14), (self._touch, 34), (self._unmap, 5), (self._advice, 10), (self._protect, 2), (self._mremap, 2), (self._io, 6),
             (self._hugepage, 4 if self._may_be_huge else 0),
         ]  # fmt: skip
