@@ -135,6 +135,16 @@ def test_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "input:4:9" in ran.err and "error[K401]: there is no operation `foo`\n --> input:5:1" in ran.err
 
 
+def test_the_session_in_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of docs/workloads.md; answers and complaints go to two streams, so their order is not compared."""
+    text = (ROOT / "docs" / "workloads.md").read_text().partition("$ lockverse run -i\n")[2].partition("```")[0]
+    banner, *lines = text.splitlines()
+    typed = "\n".join(line.removeprefix("> ") for line in lines if line.startswith("> "))
+    ran = _typed(typed, monkeypatch=monkeypatch)
+    assert sorted([*ran.out.splitlines(), *ran.err.splitlines()]) == sorted(line for line in lines if not line.startswith("> "))
+    assert banner.startswith("cgroup v1; `help`")
+
+
 def test_typed_after_a_workload(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = _typed("owners w r 0 1", "moved.txt", "--tree", monkeypatch=monkeypatch)
     assert ran.out.endswith("└── B  3 pages  [w]\nowners w r 0 1 = B/map1x1\n")
