@@ -6,7 +6,6 @@ Leaves out what it costs exactly: the bench says that.
 from __future__ import annotations
 
 import pytest
-
 from bench.simulator import CASES, Case, main, seconds
 
 PAGES = 500
