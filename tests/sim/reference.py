@@ -149,7 +149,10 @@ class Reference:
     def _mkcg(self, operation: Mkcg) -> int:
         if any(one.live and one.name == operation.group for one in self._groups):
             return -EEXIST
-        self._groups.append(Group(operation.group, self._find(operation.group.rpartition("/")[0] or ".")))
+        above = self._find(operation.group.rpartition("/")[0] or ".")
+        if self._version == 2 and any(task.group is above for task in self._tasks.values()):
+            return -EBUSY  # it cannot hand its controllers down
+        self._groups.append(Group(operation.group, above))
         return 0
 
     def _rmcg(self, operation: Rmcg) -> int:
