@@ -259,7 +259,7 @@ class Reference:
         self._tasks[operation.new] = task = Task(old.group, mm)
         mm.tasks.append(task)
         for one in old.mm.vmas:
-            mm.vmas.append(Vma(one.start, one.end, one.file, one.offset, one.shared, one.huge, False, one.protection))
+            mm.vmas.append(Vma(one.start, one.end, one.file, one.offset, one.shared, one.huge, False, one.protection, one.anon))
         for pmd, page in old.mm.pmds.items():
             mm.pmds[pmd] = page
             page.maps += 1
@@ -267,8 +267,8 @@ class Reference:
         for address, pte in old.mm.ptes.items():
             vma = old.mm.vma(address)
             assert vma is not None
-            if vma.file is not None and (pte.page is None or pte.page.file is not None) and not self._copies(old.mm, vma):
-                continue  # faults bring file pages back
+            if not vma.anon:
+                continue  # faults bring its pages back
             mm.ptes[address] = Pte(pte.page, pte.part)
             mm.tables.add(address // TABLE)
             if pte.page is not None and pte.page.parts is not None:
@@ -277,13 +277,6 @@ class Reference:
             elif pte.page is not None:
                 pte.page.maps += 1
                 pte.page.exclusive.clear()
-
-    def _copies(self, mm: Mm, vma: Vma) -> bool:
-        """Whether fork copies the page tables of a file's mapping: only of one that has had anonymous pages."""
-        return any(
-            one.page is not None and one.page.file is None
-            for address, one in mm.ptes.items() if vma.start <= address < vma.end
-        )  # fmt: skip
 
     def _vmfork(self, operation: Vmfork) -> None:
         old = self._tasks[operation.worker]
@@ -391,17 +384,17 @@ class Reference:
                 mm.tables.add((address + delta) // TABLE)
             if address in mm.ptes:
                 mm.ptes[address + delta] = mm.ptes.pop(address)
-        mm.vmas.append(Vma(new, new + end - start, vma.file, vma.offset, vma.shared, vma.huge, vma.locked, vma.protection))
+        mm.vmas.append(Vma(new, new + end - start, vma.file, vma.offset, vma.shared, vma.huge, vma.locked, vma.protection, vma.anon))
         self._drop(mm, start, end)
         mm.regions[operation.region] = new, end - start
         return 0
 
     def _mprotect(self, operation: Mprotect) -> int:
         mm, start, end = self._range(operation)
-        found = mm.split(start, end)
+        found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.protection = operation.protection
-        return 0 if sum(one.end - one.start for one in found) == end - start else -ENOMEM
+        return 0 if whole else -ENOMEM
 
     def _touch(self, operation: Touch) -> None:
         mm, start, end = self._range(operation)
@@ -418,6 +411,7 @@ class Reference:
         if page is False:
             self._fault(mm, vma, address, write=write)
         elif write and not (vma.shared or self._reused(mm, address, page)):
+            vma.anon = True
             self._copy(mm, address)
 
     def _there(self, mm: Mm, address: int) -> Page | None | bool:
@@ -434,6 +428,7 @@ class Reference:
             mm.group().charge(TABLE)
         except NoMemory:
             return False
+        vma.anon = True
         mm.group().events["pgpgin"] += 1
         mm.pmds[pmd] = Page(mm.group(), maps=1, parts={}, exclusive=set(range(TABLE)))
         return True
@@ -445,6 +440,7 @@ class Reference:
         return Page(group, exclusive={0})
 
     def _fault(self, mm: Mm, vma: Vma, address: int, *, write: bool) -> None:
+        vma.anon |= write and not vma.shared
         if vma.file is None:
             mm.set(address, self._fresh(mm) if write else None)
             return
@@ -494,57 +490,69 @@ class Reference:
 
     def _dontneed(self, operation: Dontneed) -> int:
         mm, start, end = self._range(operation)
-        if any(one.locked for one in mm.vmas if one.start < end and start < one.end):
-            return -EINVAL
-        mm.clear_range(start, end)
-        return 0
+        for vma, low, high in mm.parts(start, end):
+            if vma.locked:
+                return -EINVAL
+            mm.clear_range(low, high)
+        return self._covered(mm, start, end)
+
+    def _covered(self, mm: Mm, start: int, end: int) -> int:
+        """What madvise() returns: it does not stop at a gap, and tells of it at the end."""
+        return 0 if sum(high - low for _, low, high in mm.parts(start, end)) == end - start else -ENOMEM
 
     def _madvfree(self, operation: Madvfree) -> int:
         mm, start, end = self._range(operation)
-        found = mm.split(start, end)
-        if any(one.file is not None or one.locked for one in found):
-            return -EINVAL
-        for address in range(start, end):
-            page = self._there(mm, address)
-            if isinstance(page, Page) and page.parts is None and page.maps == 1:
-                page.lazy = True
-        return 0 if sum(one.end - one.start for one in found) == end - start else -ENOMEM
+        for vma, low, high in mm.parts(start, end):
+            if vma.file is not None or vma.locked:
+                return -EINVAL
+            for address in range(low, high):
+                page = self._there(mm, address)
+                if isinstance(page, Page) and page not in self._locked():
+                    pmd = address // TABLE
+                    whole = page.maps == 1 and not page.parts and low <= pmd * TABLE and (pmd + 1) * TABLE <= high
+                    page.lazy |= page.parts is None or whole
+        return self._covered(mm, start, end)
 
     def _remove(self, operation: Remove) -> int:
         mm, start, end = self._range(operation)
-        found = mm.split(start, end)
-        for vma in found:
+        for vma, low, high in mm.parts(start, end):
             if vma.locked or vma.file is None:
                 return -EINVAL
             if not vma.shared or vma.protection != "rw":
                 return -EACCES
             if vma.file.ramfs:
                 return -EOPNOTSUPP
-            self._take_out(vma.file, vma.offset, vma.offset + vma.end - vma.start, copies=False)
-        return 0 if sum(one.end - one.start for one in found) == end - start else -ENOMEM
+            self._take_out(vma.file, vma.index(low), vma.index(high), copies=False)
+        return self._covered(mm, start, end)
 
-    def _hugepage(self, operation: Hugepage) -> None:
+    def _hugepage(self, operation: Hugepage) -> int:
         mm, start, end = self._range(operation)
         for vma in mm.split(start, end):
             vma.huge = True
+        return self._covered(mm, start, end)
 
     def _pageout(self, _: Pageout) -> None:
         pass
 
     def _mlock(self, operation: Mlock) -> int:
         mm, start, end = self._range(operation)
-        found = mm.split(start, end)
+        found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = True
+        if not whole:
+            return -ENOMEM
         for vma in found:
             for address in range(vma.start, vma.end):
                 if vma.protection != "none":
-                    self._access(mm, address, write=vma.protection == "rw" and not vma.shared)
-        return 0 if sum(one.end - one.start for one in found) == end - start else -ENOMEM
+                    try:
+                        self._access(mm, address, write=vma.protection == "rw" and not vma.shared)
+                    except Fault:
+                        return -ENOMEM
+        return 0
 
     def _munlock(self, operation: Munlock) -> int:
         mm, start, end = self._range(operation)
-        found = mm.split(start, end)
+        found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = False
-        return 0 if sum(one.end - one.start for one in found) == end - start else -ENOMEM
+        return 0 if whole else -ENOMEM

@@ -105,6 +105,7 @@ class Vma:
     huge: bool = False
     locked: bool = False
     protection: str = "rw"
+    anon: bool = False  # it has had anonymous pages: fork copies its page tables
 
     def index(self, address: int) -> int:
         return self.offset + address - self.start
@@ -133,10 +134,25 @@ class Mm:
         for cut in (start, end):
             one = self.vma(cut)
             if one is not None and one.start < cut:
-                rest = Vma(cut, one.end, one.file, one.index(cut), one.shared, one.huge, one.locked, one.protection)
+                rest = Vma(cut, one.end, one.file, one.index(cut), one.shared, one.huge, one.locked, one.protection, one.anon)
                 one.end = cut
                 self.vmas.append(rest)
         return sorted((one for one in self.vmas if start <= one.start and one.end <= end), key=lambda one: one.start)
+
+    def parts(self, start: int, end: int) -> list[tuple[Vma, int, int]]:
+        """The mappings of a range, and of each what lies in it; none is cut."""
+        found = [(one, max(start, one.start), min(end, one.end)) for one in self.vmas if one.start < end and start < one.end]
+        return sorted(found, key=lambda part: part[1])
+
+    def until_gap(self, start: int, end: int) -> tuple[list[Vma], bool]:
+        """The mappings of a range up to the first gap, and whether there is none."""
+        found = []
+        for one in self.split(start, end):
+            if one.start != start:
+                break
+            found.append(one)
+            start = one.end
+        return found, start == end
 
     def split_pmd(self, pmd: int) -> None:
         """A huge page goes from one pmd to 512 ptes."""

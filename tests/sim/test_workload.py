@@ -17,7 +17,7 @@ from lockverse.sim.workload import MOST_PAGES, MOST_SHOWN, parse, parse_line, us
 READ = [
     ("mkcg A/B", {"group": "A/B"}), ("rmcg A", {"group": "A"}), ("flags A 3", {"group": "A", "number": 3}), ("limit A -1", {"pages": -1}),
     ("limit . 0", {"group": ".", "pages": 0}), ("write A memory.force_empty 1", {"path": "memory.force_empty", "value": "1"}),
-    ("sysw /proc/sys/vm/drop_caches 2", {"path": "/proc/sys/vm/drop_caches", "value": "3"}), ("sleepms 10", {"number": 10}),
+    ("sysw /proc/sys/vm/drop_caches 2", {"path": "/proc/sys/vm/drop_caches", "value": "2"}), ("sleepms 10", {"number": 10}),
     ("file f 0", {"file": "f", "pages": 0, "ramfs": False}), ("file f 9 ramfs", {"pages": 9, "ramfs": True}), ("unlink f", {"file": "f"}),
     ("truncate f 3", {"pages": 3}), ("punch f 1 2", {"offset": 1, "pages": 2}), ("spawn w A", {"worker": "w", "group": "A"}),
     ("fork w v", {"worker": "w", "new": "v"}), ("vmfork w v", {"worker": "w", "new": "v"}), ("exit w", {"worker": "w"}), ("kill w", {"worker": "w"}),
