@@ -82,7 +82,7 @@ class Task(task_struct):
 class Page(page):
     """A page that nobody has yet but who made it, as allocated: one reference, no mapping. `exclusive` says of an anonymous page that no fork has shared it."""
 
-    __slots__ = ("exclusive", "head", "mlock_count", "nr_pages")
+    __slots__ = ("exclusive", "head", "lru_list", "mlock_count", "nr_pages")
     __setattr__ = object.__setattr__
 
     def __init__(self, *, anon: bool = False, swapbacked: bool = False) -> None:
@@ -93,7 +93,8 @@ class Page(page):
         self.lru = self.dirty = self.writeback = self.swapcache = self.ksm = False
         self.anon, self.swapbacked = anon, anon or swapbacked
         self.index = self.data = 0
-        self.head, self.nr_pages, self.mlock_count, self.exclusive = self, 1, 0, True
+        self.head, self.nr_pages, self.exclusive = self, 1, True
+        self.lru_list = self.mlock_count = 0
 
     def mapcount(self) -> int:
         """How often it is mapped, as /proc/kpagecount says."""

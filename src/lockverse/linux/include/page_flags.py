@@ -26,7 +26,14 @@ def page_mapped(page):
 
 
 def folio_mapped(folio):
-    """Whether some pte maps the folio."""
+    """Whether some pte maps the folio, or of a huge page some pmd, or some pte one of its pages."""
+    if hasattr(folio, "compound_mapcount"):
+        if atomic_read(folio.compound_mapcount) >= 0:
+            return True
+        for one in folio.pages:
+            if page_mapped(one):
+                return True
+        return False
     return page_mapped(folio)
 
 

@@ -28,18 +28,19 @@ def folio_lru_list(folio):
 
 def lruvec_add_folio(folio):
     """Count a folio that comes on a list of its group."""
-    memcontrol.__mod_lruvec_page_state(folio, folio_lru_list(folio), folio_nr_pages(folio))
+    folio.lru_list = folio_lru_list(folio)
+    memcontrol.__mod_lruvec_page_state(folio, folio.lru_list, folio_nr_pages(folio))
 
 
 def lruvec_del_folio(folio):
     """Count a folio that goes off it."""
-    memcontrol.__mod_lruvec_page_state(folio, folio_lru_list(folio), -folio_nr_pages(folio))
+    memcontrol.__mod_lruvec_page_state(folio, folio.lru_list, -folio_nr_pages(folio))
 
 
 def __folio_put(page):
     """Free a folio: it is off the LRU and charged to nobody from here on."""
     folio = page_folio(page)
-    if hasattr(folio, "mlock_count"):
+    if hasattr(folio, "lru_list"):
         if folio.lru:
             lruvec_del_folio(folio)
     WRITE_ONCE(folio.lru, False)
@@ -57,7 +58,7 @@ def folio_isolate_lru(folio):
     if not folio_test_clear_lru(folio):
         return False
     folio_get(folio)
-    if hasattr(folio, "mlock_count"):
+    if hasattr(folio, "lru_list"):
         lruvec_del_folio(folio)
     return True
 
@@ -65,7 +66,7 @@ def folio_isolate_lru(folio):
 def folio_add_lru(folio):
     """Put a folio on the LRU."""
     WRITE_ONCE(folio.lru, True)
-    if hasattr(folio, "mlock_count"):
+    if hasattr(folio, "lru_list"):
         lruvec_add_folio(folio)
 
 
