@@ -5,7 +5,8 @@ time: a vma is cut into parts, whose `vm_mm` is the page table, as an mm of `lin
 looks for pages that are not present only where there is a table. Leaves out faults (faults.py), upper levels, merging of vmas.
 """
 
-# mypy: disable-error-code="assignment,misc"
+# mypy: disable-error-code="attr-defined,assignment,misc,no-untyped-call"
+# (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations
 
@@ -57,16 +58,18 @@ class Part(vm_area_struct):
 
 
 class Vma(vm_area_struct):
-    """A mapping. `anon_vma`: it has had anonymous pages, so a fork copies its page tables."""
+    """A mapping. `anon_vma` is what finds the anonymous pages it has had, if it has had any: then a fork copies its page tables. Parts of what was
+    one vma share it. `inherited`: it came about by a fork."""
 
-    __slots__ = ("anon_vma", "hugepage", "locked", "readable", "shared", "writable")
+    __slots__ = ("anon_vma", "hugepage", "inherited", "locked", "readable", "shared", "writable")
     __setattr__ = object.__setattr__
 
     def __init__(self, mm: Mm, start: int, end: int, file: Inode | None, pgoff: int, *, shared: bool) -> None:
         self.vm_mm, self.vm_start, self.vm_end = mm, start, end
-        self.vm_file, self.vm_pgoff, self.shared = NULL if file is None else file, pgoff, shared
+        self.vm_file, self.vm_pgoff, self.shared = NULL if file is None else file, start if file is None else pgoff, shared
         self.readable = self.writable = True
-        self.locked = self.hugepage = self.anon_vma = False
+        self.locked = self.hugepage = self.inherited = False
+        self.anon_vma: object | None = None
 
     def part(self, table: PageTable, start: int, end: int) -> Part:
         """The part from start to before end, which lies in that table."""
@@ -75,9 +78,25 @@ class Vma(vm_area_struct):
     def copy(self, mm: Mm, start: int, end: int, at: int) -> Vma:
         """The same mapping of the pages from start to before end, in an mm, at an address."""
         made = Vma(mm, at, at + end - start, self.vm_file or None, self.vm_pgoff + start - self.vm_start, shared=self.shared)
+        if self.anon_vma is not None:
+            made.vm_pgoff = self.vm_pgoff + start - self.vm_start
         made.readable, made.writable = self.readable, self.writable
-        made.locked, made.hugepage, made.anon_vma = self.locked, self.hugepage, self.anon_vma
+        made.locked, made.hugepage, made.anon_vma, made.inherited = self.locked, self.hugepage, self.anon_vma, self.inherited
         return made
+
+    def _flags(self, *, access: bool) -> tuple[bool, ...]:
+        return self.shared, self.locked, self.hugepage, *((self.readable, self.writable) if access else ())
+
+    def goes_on_in(self, above: Vma, *, access: bool = True) -> bool:
+        """Whether another vma maps what comes after this, in the same way; `access`: with the same protection."""
+        same_file = self.vm_file is above.vm_file and self.vm_pgoff + self.vm_end - self.vm_start == above.vm_pgoff
+        return self.vm_end == above.vm_start and same_file and self._flags(access=access) == above._flags(access=access)
+
+    def prepare_anon_vma(self) -> None:
+        """An anonymous page comes: a neighbour's anon_vma serves if the two could be one vma but for their protection (anon_vma_prepare)."""
+        if self.anon_vma is None:
+            near = [one for one in self.vm_mm.neighbours(self) if one.anon_vma is not None and not one.inherited]
+            self.anon_vma = near[0].anon_vma if near else object()
 
 
 class Mm:
@@ -91,6 +110,7 @@ class Mm:
         self.tables: dict[int, PageTable] = {}
         self.mmap_lock = Semaphore()
         self.regions: dict[str, tuple[int, int]] = {}  # by name: the first page and how many
+        self.next_slot = 1  # where the next region goes whose place is not given
 
     @property
     def memcg(self) -> Any:
@@ -133,6 +153,23 @@ class Mm:
                 self._split_huge_at(edge)
         return self.within(start, end)
 
+    def neighbours(self, vma: Vma) -> list[Vma]:
+        """The vmas right before and after one that could be one with it but for their protection."""
+        below, above = self.find(vma.vm_start - 1), self.find(vma.vm_end)
+        found = [above] if above is not None and vma.goes_on_in(above, access=False) else []
+        return [below, *found] if below is not None and below.goes_on_in(vma, access=False) else found
+
+    def merge(self, start: int, end: int) -> None:
+        """Make one of vmas that have become alike, in a range and at its edges (vma_merge)."""
+        near = self.within(start - 1, end + 1)
+        for below, above in zip(near, near[1:], strict=False):
+            if below.goes_on_in(above) and _one_anon_vma(below, above):
+                above.vm_start, above.vm_pgoff = below.vm_start, below.vm_pgoff
+                above.anon_vma, above.inherited = above.anon_vma or below.anon_vma, above.inherited or below.inherited
+                self.mmap.remove(below)
+                if below.vm_file:
+                    below.vm_file.mappings.remove(below)
+
     def _split_huge_at(self, edge: int) -> None:
         """No huge page reaches over the edge of a vma."""
         table = self.tables.get(edge // PTES_PER_TABLE)
@@ -144,9 +181,13 @@ class Mm:
         """The vmas that have a part in a range."""
         return [vma for vma in self.mmap if vma.vm_start < end and start < vma.vm_end]
 
-    def covered(self, start: int, end: int) -> bool:
-        """Whether all of a range is mapped."""
-        return sum(min(vma.vm_end, end) - max(vma.vm_start, start) for vma in self.within(start, end)) == end - start
+    def gap(self, start: int, end: int) -> int:
+        """Where the first gap in a range begins; its end if there is none."""
+        for vma in self.within(start, end):
+            if vma.vm_start > start:
+                break
+            start = vma.vm_end
+        return min(start, end)
 
     def munmap(self, start: int, end: int) -> None:
         """Unmap a range, and free the page tables that no vma has a part in any more."""
@@ -171,11 +212,10 @@ class Mm:
             for part in list(page_tables_of(vma, vma.vm_start, vma.vm_end)):
                 if part.vm_mm.huge:
                     split_huge_pmd(part)
-                self._move_page_tables(part, made)
+                self._move_page_tables(part, made, to - start)
         self.munmap(start, start + pages)
 
-    def _move_page_tables(self, part: Part, made: Vma) -> None:
-        shift = made.vm_start - made.vm_pgoff - part.vm_start + part.vm_pgoff
+    def _move_page_tables(self, part: Part, made: Vma, shift: int) -> None:
         for addr in range(part.vm_start, part.vm_end):
             if addr in part.vm_mm.pte and not pte_none(part.vm_mm.pte[addr].pte):
                 both = part.vm_mm, self.table(addr + shift)
@@ -186,12 +226,13 @@ class Mm:
     def fork(self, owner: Task) -> Mm:
         """The address space of a child. Page tables are copied where there have been anonymous pages; faults make the others."""
         made = Mm(owner)
-        made.regions = dict(self.regions)
+        made.regions, made.next_slot = dict(self.regions), self.next_slot
         for vma in self.mmap:
             child = vma.copy(made, vma.vm_start, vma.vm_end, vma.vm_start)
-            child.locked = False
+            child.locked, child.inherited = False, vma.anon_vma is not None
+            child.anon_vma = object() if child.inherited else None
             made.add(child)
-            for part in page_tables_of(vma, vma.vm_start, vma.vm_end) if vma.anon_vma else ():
+            for part in page_tables_of(vma, vma.vm_start, vma.vm_end) if child.inherited else ():
                 table = made.table(part.vm_start)
                 if part.vm_mm.huge:
                     copy_huge_pmd(table, part.vm_mm)
@@ -227,6 +268,12 @@ class _Either:
 
     def __getitem__(self, addr: int) -> Any:
         return (self.old if self.old.start <= addr < self.old.start + self.old.size else self.new).pte[addr]
+
+
+def _one_anon_vma(below: Vma, above: Vma) -> bool:
+    if below.anon_vma is None or above.anon_vma is None:
+        return not below.inherited and not above.inherited
+    return below.anon_vma is above.anon_vma
 
 
 def zap(vma: Vma, start: int, end: int, *, even_cows: bool = True) -> None:

@@ -4,6 +4,9 @@ Which one is what mm/memory.c (handle_pte_fault, do_fault) and mm/huge_memory.c 
 Leaves out signals: a fault that cannot be served gives an error.
 """
 
+# mypy: disable-error-code="attr-defined,index,no-untyped-call"
+# (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
+
 from __future__ import annotations
 
 from typing import Any
@@ -95,10 +98,11 @@ def _huge_fault(vma: Vma, addr: int, write: bool) -> PageTable:
             split_huge_pmd(_part(vma, table))
         return table
     if vma.hugepage and not vma.vm_file and vma.vm_start <= table.start and table.start + table.size <= vma.vm_end:
+        vma.prepare_anon_vma()
         if not write:
             do_huge_pmd_zero_page(table)
-        elif do_huge_pmd_anonymous_page(_part(vma, table), HugePage()) == 0:
-            vma.anon_vma = True
+        else:
+            do_huge_pmd_anonymous_page(_part(vma, table), HugePage())  # small pages will do if there is no room
     return table
 
 
@@ -107,14 +111,14 @@ def _pte_fault(vma: Vma, part: Part, pte: Pte, addr: int, write: bool) -> int:
         if not write:  # the huge zero page has come
             return 0
         if not vma.shared:
-            vma.anon_vma = True
+            vma.prepare_anon_vma()
         return int(do_wp_page(part, addr, Page(anon=True)))
     if vma.vm_file:
         return _file_fault(vma, part, pte, addr, write)
     if not write:
         do_anonymous_zero_page(part, addr)
         return 0
-    vma.anon_vma = True
+    vma.prepare_anon_vma()
     return int(do_anonymous_page(part, addr, Page(anon=True)))
 
 
@@ -128,7 +132,7 @@ def _file_fault(vma: Vma, part: Part, pte: Pte, addr: int, write: bool) -> int:
     if error:
         return error
     if write and not vma.shared:
-        vma.anon_vma = True
+        vma.prepare_anon_vma()
         return int(do_cow_fault(part, addr, Page(anon=True)))
     return int(do_fault(part, addr, write))
 

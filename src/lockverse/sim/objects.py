@@ -5,8 +5,8 @@ that they may stand wherever a struct of `linux/` may; what they have more (`nr_
 ask for with hasattr. Leaves out address spaces (address_space.py) and groups (groups.py).
 """
 
-# mypy: disable-error-code="assignment,misc"
-# (the structs of linux/ are classes that the language's decorator made)
+# mypy: disable-error-code="assignment,misc,attr-defined"
+# (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations
 
