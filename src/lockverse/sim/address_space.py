@@ -5,7 +5,7 @@ time: a vma is cut into parts, whose `vm_mm` is the page table, as an mm of `lin
 looks for pages that are not present only where there is a table. Leaves out faults (faults.py), upper levels, merging of vmas.
 """
 
-# mypy: disable-error-code="attr-defined,assignment,misc,no-untyped-call"
+# mypy: disable-error-code="assignment,attr-defined,misc,no-untyped-call,operator,override"
 # (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class PageTable(mm_struct):
 
     @property
     def memcg(self) -> Any:
+        """The group that faults are charged to."""
         return self.mm.memcg
 
 

@@ -5,7 +5,7 @@ given to kernel/cgroup/rstat.py one counter after the other. There is one CPU; w
 Leaves out kmem, memory+swap, events, and writes to files that change nothing here.
 """
 
-# mypy: disable-error-code="attr-defined,assignment,misc,no-untyped-call"
+# mypy: disable-error-code="assignment,attr-defined,has-type,misc,no-untyped-call"
 # (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations

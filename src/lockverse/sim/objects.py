@@ -5,7 +5,7 @@ that they may stand wherever a struct of `linux/` may; what they have more (`nr_
 ask for with hasattr. Leaves out address spaces (address_space.py) and groups (groups.py).
 """
 
-# mypy: disable-error-code="assignment,misc,attr-defined"
+# mypy: disable-error-code="assignment,attr-defined,misc,override"
 # (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Task(task_struct):
     __setattr__ = object.__setattr__
 
     def __init__(self, name: str, pid: int, memcg: Any) -> None:
-        for field in type(self).__lockverse_struct__.fields:  # type: ignore[attr-defined]
+        for field in type(self).__lockverse_struct__.fields:
             setattr(self, field, 0)
         self.irqs_disabled = self.in_handler = False
         self.pid = pid
@@ -145,6 +145,7 @@ class TailPage(Page):
 
     @property
     def memcg_data(self) -> Any:
+        """The head's group."""
         return self.head.memcg_data
 
     def mapcount(self) -> int:

@@ -30,10 +30,7 @@ def folio_mapped(folio):
     if hasattr(folio, "compound_mapcount"):
         if atomic_read(folio.compound_mapcount) >= 0:
             return True
-        for one in folio.pages:
-            if page_mapped(one):
-                return True
-        return False
+        return any(page_mapped(one) for one in folio.pages)
     return page_mapped(folio)
 
 
