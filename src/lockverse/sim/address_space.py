@@ -205,8 +205,7 @@ class Mm:
                 self.tables.pop(index, None)
 
     def mremap(self, start: int, pages: int, to: int) -> None:
-        """Move the pages of a range to another address, and their ptes."""
-        self.munmap(to, to + pages)
+        """Move the pages of a range to another address, where nothing is, and their ptes."""
         for vma in self.cut(start, start + pages):
             made = vma.copy(self, vma.vm_start, vma.vm_end, to + vma.vm_start - start)
             self.add(made)

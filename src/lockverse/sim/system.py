@@ -15,6 +15,7 @@ from typing import Any
 
 from lockverse.lang import NULL, running
 from lockverse.linux.include.errno import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP
+from lockverse.linux.include.pgtable import pte_present
 from lockverse.linux.kernel.cgroup.cgroup import cgroup_migrate_task
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mlock import mlock_pte_range
@@ -75,7 +76,7 @@ class System:
         files = [*self.files.values(), *(vma.vm_file for mm in self.mms() for vma in mm.mmap if vma.vm_file)]
         found = {id(page): page for file in files for page in file.i_pages.values()}
         for table in (table for mm in self.mms() for table in mm.tables.values()):
-            some = [table.huge] if table.huge else [pte.page for pte in table.pte.values() if pte.page]
+            some = [table.huge] if table.huge else [pte.page for pte in table.pte.values() if pte_present(pte.pte) and pte.page]
             found.update((id(page.head), page.head) for page in some)
         yield from found.values()
 
@@ -261,6 +262,9 @@ class System:
         to = one.slot * SLOT
         if start < to + one.pages and to < end:
             return -EINVAL
+        if mm.find(start) is None:
+            return -EFAULT
+        mm.munmap(to, to + one.pages)
         if len(mm.within(start, end)) != 1 or mm.gap(start, end) != end:
             return -EFAULT
         mm.mremap(start, one.pages, to)
@@ -347,7 +351,8 @@ def _lazyfree(vma: Vma, start: int, end: int) -> int:
     for part in page_tables_of(vma, start, end):
         table = part.vm_mm
         if table.huge and part.vm_end - part.vm_start == PTES_PER_TABLE:
-            mark_page_lazyfree(table.huge)
+            if table.huge.mapcount() == 1:
+                mark_page_lazyfree(table.huge)
         elif not table.huge:
             for page in present(vma, part.vm_start, part.vm_end):
                 if page and page is not True and page.head.nr_pages == 1:

@@ -406,7 +406,7 @@ def mem_cgroup_count_precharge_huge_pmd(mm):
 def mem_cgroup_move_charge_pte_range(vma):
     """Move what is behind each pte of a vma, as far as the precharge goes. Holds the pte lock all along."""
     mm = vma.vm_mm
-    if hasattr(mm.pgtable, "huge"):
+    if hasattr(vma, "shared"):
         if mm.pgtable.huge:
             mem_cgroup_move_charge_huge_pmd(mm)
             return
@@ -417,9 +417,11 @@ def mem_cgroup_move_charge_pte_range(vma):
         ptep = mm.pgtable.pte[addr]
         target, page = get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
-            if folio_nr_pages(page_folio(page)) > 1:
-                pass  # a part of a huge page does not move by itself
-            elif folio_isolate_lru(page):
+            if hasattr(page, "nr_pages"):
+                if page_folio(page).nr_pages > 1:  # a part of a huge page does not move by itself
+                    folio_put(page)
+                    continue
+            if folio_isolate_lru(page):
                 if not mem_cgroup_move_account(page, mc.from_, mc.to):
                     mc.precharge -= 1
                     mc.moved_charge += 1
@@ -434,7 +436,7 @@ def mem_cgroup_move_charge_pte_range(vma):
 def mem_cgroup_count_precharge_pte_range(vma):
     """How many ptes of a vma have something behind them that would move."""
     mm = vma.vm_mm
-    if hasattr(mm.pgtable, "huge"):
+    if hasattr(vma, "shared"):
         if mm.pgtable.huge:
             return mem_cgroup_count_precharge_huge_pmd(mm)
     count = 0

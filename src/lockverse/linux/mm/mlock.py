@@ -7,6 +7,7 @@ lists. Left out: the pagevecs that delay it. Pages and vmas of a scene are not l
 from __future__ import annotations
 
 from lockverse.linux.include.page_flags import folio_nr_pages, page_folio
+from lockverse.linux.include.pgtable import pte_present
 
 from . import swap
 
@@ -53,6 +54,7 @@ def mlock_pte_range(vma, lock):
         change(table.huge)
         return
     for addr in range(vma.vm_start, vma.vm_end):
-        page = table.pte[addr].page
-        if page and folio_nr_pages(page_folio(page)) == 1:
+        ptep = table.pte[addr]
+        page = ptep.page
+        if pte_present(ptep.pte) and page and folio_nr_pages(page_folio(page)) == 1:
             change(page)
