@@ -9,7 +9,7 @@ and reclaim; that removes lazily freed pages.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from errno import EACCES, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP
+from errno import EACCES, EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP
 
 from lockverse.sim.operations import (
     Dontneed,
@@ -83,6 +83,8 @@ class Reference:
         page, maps = None, 0
         if pmd in mm.pmds:
             page = mm.pmds[pmd]
+        elif pmd in mm.zeros:
+            return "uncharged/map0"
         elif address in mm.ptes:
             page, part = mm.ptes[address].page, mm.ptes[address].part
         else:
@@ -134,7 +136,7 @@ class Reference:
             for vma in mm.vmas:
                 if vma.locked:
                     ptes = (mm.ptes.get(address) for address in range(vma.start, vma.end))
-                    found |= {pte.page for pte in ptes if pte is not None and pte.page is not None}
+                    found |= {pte.page for pte in ptes if pte is not None and pte.page is not None and pte.page.parts is None}
                     found |= {page for pmd, page in mm.pmds.items() if vma.start <= pmd * TABLE < vma.end}
         return found
 
@@ -259,7 +261,8 @@ class Reference:
         self._tasks[operation.new] = task = Task(old.group, mm)
         mm.tasks.append(task)
         for one in old.mm.vmas:
-            mm.vmas.append(Vma(one.start, one.end, one.file, one.offset, one.shared, one.huge, False, one.protection, one.anon))
+            mm.vmas.append(Vma(one.start, one.end, one.file, one.offset, one.shared, one.huge, False, one.protection, one.anon and object(), one.anon is not None))
+        mm.zeros |= old.mm.zeros
         for pmd, page in old.mm.pmds.items():
             mm.pmds[pmd] = page
             page.maps += 1
@@ -267,7 +270,7 @@ class Reference:
         for address, pte in old.mm.ptes.items():
             vma = old.mm.vma(address)
             assert vma is not None
-            if not vma.anon:
+            if vma.anon is None:
                 continue  # faults bring its pages back
             mm.ptes[address] = Pte(pte.page, pte.part)
             mm.tables.add(address // TABLE)
@@ -350,7 +353,8 @@ class Reference:
         file = self._files[operation.file] if operation.file else Inode(operation.pages, linked=False) if operation.kind == "shanon" else None
         shared = operation.kind == "shanon" or operation.sharing == "shared"
         self._drop(mm, start, start + operation.pages)
-        mm.vmas.append(Vma(start, start + operation.pages, file, operation.offset, shared))
+        mm.vmas.append(Vma(start, start + operation.pages, file, operation.offset if file is not None else start, shared))
+        mm.merge()
         mm.regions[operation.region] = start, operation.pages
 
     def _drop(self, mm: Mm, start: int, end: int) -> None:
@@ -371,11 +375,13 @@ class Reference:
         mm, start, end = self._range(operation)
         new = (1 << 30) + operation.slot * SLOT
         self._drop(mm, new, new + end - start)
-        if len(mm.split(start, end)) != 1 or mm.split(start, end)[0].end != end:
+        if [part[1:] for part in mm.parts(start, end)] != [(start, end)]:
             return -EFAULT
         vma = mm.split(start, end)[0]
-        for pmd in [one for one in mm.pmds if start <= one * TABLE < end and (start % TABLE or (one + 1) * TABLE > end)]:
+        for pmd in [one for one in [*mm.pmds, *mm.zeros] if start <= one * TABLE < end and (start % TABLE or (one + 1) * TABLE > end)]:
             mm.split_pmd(pmd)
+        whole = {one for one in mm.zeros if start <= one * TABLE < end}
+        mm.zeros = (mm.zeros - whole) | {one + (new - start) // TABLE for one in whole}
         delta = new - start
         for pmd in [one for one in mm.pmds if start <= one * TABLE < end]:
             mm.pmds[pmd + delta // TABLE] = mm.pmds.pop(pmd)
@@ -384,7 +390,8 @@ class Reference:
                 mm.tables.add((address + delta) // TABLE)
             if address in mm.ptes:
                 mm.ptes[address + delta] = mm.ptes.pop(address)
-        mm.vmas.append(Vma(new, new + end - start, vma.file, vma.offset, vma.shared, vma.huge, vma.locked, vma.protection, vma.anon))
+        offset = new if vma.file is None and vma.anon is None else vma.offset
+        mm.vmas.append(Vma(new, new + end - start, vma.file, offset, vma.shared, vma.huge, vma.locked, vma.protection, vma.anon, vma.inherited))
         self._drop(mm, start, end)
         mm.regions[operation.region] = new, end - start
         return 0
@@ -394,6 +401,7 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.protection = operation.protection
+        mm.merge()
         return 0 if whole else -ENOMEM
 
     def _touch(self, operation: Touch) -> None:
@@ -405,30 +413,36 @@ class Reference:
         vma = mm.vma(address)
         if vma is None or vma.protection not in (("rw",) if write else ("r", "rw")):
             raise Fault
-        if vma.file is None and address // TABLE not in mm.tables and address // TABLE not in mm.pmds and write and self._huge_fault(mm, vma, address):
+        pmd = address // TABLE
+        if vma.file is None and pmd not in mm.tables and pmd not in mm.pmds and pmd not in mm.zeros and self._huge_fault(mm, vma, address, write=write):
             return
         page = self._there(mm, address)
         if page is False:
             self._fault(mm, vma, address, write=write)
         elif write and not (vma.shared or self._reused(mm, address, page)):
-            vma.anon = True
+            mm.comes(vma)
             self._copy(mm, address)
 
     def _there(self, mm: Mm, address: int) -> Page | None | bool:
         """The page mapped at an address, None for the zero page, False for nothing."""
         if address // TABLE in mm.pmds:
             return mm.pmds[address // TABLE]
+        if address // TABLE in mm.zeros:
+            return None
         return mm.ptes[address].page if address in mm.ptes else False
 
-    def _huge_fault(self, mm: Mm, vma: Vma, address: int) -> bool:
+    def _huge_fault(self, mm: Mm, vma: Vma, address: int, *, write: bool) -> bool:
         pmd = address // TABLE
         if not vma.huge or pmd * TABLE < vma.start or (pmd + 1) * TABLE > vma.end:
             return False
+        mm.comes(vma)
+        if not write:
+            mm.zeros.add(pmd)
+            return True
         try:
             mm.group().charge(TABLE)
         except NoMemory:
             return False
-        vma.anon = True
         mm.group().events["pgpgin"] += 1
         mm.pmds[pmd] = Page(mm.group(), maps=1, parts={}, exclusive=set(range(TABLE)))
         return True
@@ -440,7 +454,8 @@ class Reference:
         return Page(group, exclusive={0})
 
     def _fault(self, mm: Mm, vma: Vma, address: int, *, write: bool) -> None:
-        vma.anon |= write and not vma.shared
+        if write and not vma.shared:
+            mm.comes(vma)
         if vma.file is None:
             mm.set(address, self._fresh(mm) if write else None)
             return
@@ -480,8 +495,7 @@ class Reference:
         return alone
 
     def _copy(self, mm: Mm, address: int) -> None:
-        if address // TABLE in mm.pmds:
-            mm.split_pmd(address // TABLE)
+        mm.split_pmd(address // TABLE)
         page = self._fresh(mm)
         mm.clear(address)
         mm.set(address, page)
@@ -529,6 +543,7 @@ class Reference:
         mm, start, end = self._range(operation)
         for vma in mm.split(start, end):
             vma.huge = True
+        mm.merge()
         return self._covered(mm, start, end)
 
     def _pageout(self, _: Pageout) -> None:
@@ -539,15 +554,18 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = True
+        mm.merge()
         if not whole:
             return -ENOMEM
-        for vma in found:
-            for address in range(vma.start, vma.end):
+        for vma in mm.vmas:
+            for address in range(max(start, vma.start), min(end, vma.end)):
                 if vma.protection != "none":
                     try:
                         self._access(mm, address, write=vma.protection == "rw" and not vma.shared)
                     except Fault:
                         return -ENOMEM
+                    except NoMemory:
+                        return -EAGAIN
         return 0
 
     def _munlock(self, operation: Munlock) -> int:
@@ -555,4 +573,5 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = False
+        mm.merge()
         return 0 if whole else -ENOMEM

@@ -105,10 +105,22 @@ class Vma:
     huge: bool = False
     locked: bool = False
     protection: str = "rw"
-    anon: bool = False  # it has had anonymous pages: fork copies its page tables
+    anon: object | None = None  # once it has had anonymous pages: one and the same for parts of one mapping. Fork copies the page tables of one that has
+    inherited: bool = False  # a fork gave it its `anon`
 
     def index(self, address: int) -> int:
         return self.offset + address - self.start
+
+    def goes_on(self, above: Vma) -> bool:
+        """Whether another maps what comes after this, protection aside."""
+        same = (self.file, self.shared, self.huge, self.locked, self.index(self.end), self.end)
+        return same == (above.file, above.shared, above.huge, above.locked, above.offset, above.start)
+
+    def one_with(self, above: Vma) -> bool:
+        """Whether the two are one mapping."""
+        if not self.goes_on(above) or self.protection != above.protection:
+            return False
+        return self.anon is above.anon or (None in (self.anon, above.anon) and not self.inherited and not above.inherited)
 
 
 @dataclass(eq=False)
@@ -120,6 +132,7 @@ class Mm:
     ptes: dict[int, Pte] = field(default_factory=dict)
     tables: set[int] = field(default_factory=set)
     pmds: dict[int, Page] = field(default_factory=dict)
+    zeros: set[int] = field(default_factory=set)  # pmds that map the huge zero page
     regions: dict[str, tuple[int, int]] = field(default_factory=dict)
     slots: int = 0
 
@@ -134,10 +147,29 @@ class Mm:
         for cut in (start, end):
             one = self.vma(cut)
             if one is not None and one.start < cut:
-                rest = Vma(cut, one.end, one.file, one.index(cut), one.shared, one.huge, one.locked, one.protection, one.anon)
+                rest = Vma(cut, one.end, one.file, one.index(cut), one.shared, one.huge, one.locked, one.protection, one.anon, one.inherited)
                 one.end = cut
                 self.vmas.append(rest)
+                if cut % TABLE:
+                    self.split_pmd(cut // TABLE)
         return sorted((one for one in self.vmas if start <= one.start and one.end <= end), key=lambda one: one.start)
+
+    def merge(self) -> None:
+        """Mappings side by side that are alike become one."""
+        self.vmas.sort(key=lambda one: one.start)
+        kept: list[Vma] = []
+        for one in self.vmas:
+            if kept and kept[-1].one_with(one):
+                kept[-1].end, kept[-1].anon = one.end, kept[-1].anon or one.anon
+            else:
+                kept.append(one)
+        self.vmas = kept
+
+    def comes(self, vma: Vma) -> None:
+        """An anonymous page comes into a mapping: it is of the kind of a neighbour's, if they could be one but for their protection."""
+        if vma.anon is None:
+            near = [one for one in self.vmas if (one.goes_on(vma) or vma.goes_on(one)) and one.anon is not None and not one.inherited]
+            vma.anon = min(near, key=lambda one: one.start).anon if near else object()
 
     def parts(self, start: int, end: int) -> list[tuple[Vma, int, int]]:
         """The mappings of a range, and of each what lies in it; none is cut."""
@@ -155,8 +187,14 @@ class Mm:
         return found, start == end
 
     def split_pmd(self, pmd: int) -> None:
-        """A huge page goes from one pmd to 512 ptes."""
-        page = self.pmds.pop(pmd)
+        """A huge page, if one is there, goes from one pmd to 512 ptes."""
+        if pmd in self.zeros:
+            self.zeros.remove(pmd)
+            self.tables.add(pmd)
+            self.ptes |= {pmd * TABLE + part: Pte(None) for part in range(TABLE)}
+        page = self.pmds.pop(pmd, None)
+        if page is None:
+            return
         assert page.parts is not None
         page.maps -= 1
         for part in range(TABLE):
@@ -187,9 +225,12 @@ class Mm:
             page.free()
 
     def clear_range(self, start: int, end: int) -> None:
-        for pmd in [one for one in self.pmds if one * TABLE < end and start < (one + 1) * TABLE]:
+        for pmd in [one for one in [*self.pmds, *self.zeros] if one * TABLE < end and start < (one + 1) * TABLE]:
             if start <= pmd * TABLE and (pmd + 1) * TABLE <= end:
-                page = self.pmds.pop(pmd)
+                self.zeros.discard(pmd)
+                page = self.pmds.pop(pmd, None)
+                if page is None:
+                    continue
                 page.maps -= 1
                 if not page.maps and not page.parts:
                     page.free()
