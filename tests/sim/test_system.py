@@ -175,4 +175,4 @@ def test_objects_have_what_the_structs_have() -> None:
         assert isinstance(one, struct)
         for name in struct.__lockverse_struct__.fields:
             assert hasattr(one, name) or (isinstance(one, TailPage) and name in tails), (type(one), name)
-    assert {name for name in Gather.__lockverse_struct__.fields} == {"mm", "start", "end", "nr", "pages", "delayed"}
+    assert set(Gather.__lockverse_struct__.fields) == {"mm", "start", "end", "nr", "pages", "delayed"}

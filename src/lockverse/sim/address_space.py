@@ -14,7 +14,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterator
 from typing import Any
 
-from lockverse.lang import NULL
+from lockverse.lang import NULL, down_read, down_write, up_read, up_write
 from lockverse.linux.include.mm_types import mm_struct, vm_area_struct
 from lockverse.linux.include.pgtable import pte_none
 from lockverse.linux.mm.huge_memory import copy_huge_pmd, split_huge_pmd, zap_huge_pmd
@@ -135,13 +135,21 @@ class Mm:
         """Put a vma in."""
         insort(self.mmap, vma, key=lambda one: one.vm_start)
         if vma.vm_file:
+            down_write(vma.vm_file.i_mmap)
             vma.vm_file.mappings.append(vma)
+            up_write(vma.vm_file.i_mmap)
 
     def _drop(self, vma: Vma) -> None:
+        self._forget(vma)
+        if vma.vm_file:
+            evict(vma.vm_file)
+
+    def _forget(self, vma: Vma) -> None:
         self.mmap.remove(vma)
         if vma.vm_file:
+            down_write(vma.vm_file.i_mmap)
             vma.vm_file.mappings.remove(vma)
-            evict(vma.vm_file)
+            up_write(vma.vm_file.i_mmap)
 
     def cut(self, start: int, end: int) -> list[Vma]:
         """The vmas of a range, split so that none goes beyond it."""
@@ -167,9 +175,7 @@ class Mm:
             if below.goes_on_in(above) and _one_anon_vma(below, above):
                 above.vm_start, above.vm_pgoff = below.vm_start, below.vm_pgoff
                 above.anon_vma, above.inherited = above.anon_vma or below.anon_vma, above.inherited or below.inherited
-                self.mmap.remove(below)
-                if below.vm_file:
-                    below.vm_file.mappings.remove(below)
+                self._forget(below)
 
     def _split_huge_at(self, edge: int) -> None:
         """No huge page reaches over the edge of a vma."""
@@ -292,17 +298,23 @@ def zap(vma: Vma, start: int, end: int, *, even_cows: bool = True) -> None:
 
 def unmap_mapping_range(file: Inode, start: int, end: int, *, even_cows: bool) -> None:
     """Empty the ptes of pages of a file, in all that map it."""
+    down_read(file.i_mmap)
     for vma in file.mappings:
         low = max(vma.vm_start, vma.vm_start + start - vma.vm_pgoff)
         high = min(vma.vm_end, vma.vm_start + end - vma.vm_pgoff)
         if low < high:
             zap(vma, low, high, even_cows=even_cows)
+    up_read(file.i_mmap)
 
 
 def truncate_range(file: Inode, start: int, end: int) -> None:
     """Take pages of a file out of its cache."""
     for index in list(file.cached(start, end)):
-        truncate_inode_page(file, index)
+        truncate_inode_page(file, index, _unmap_page)
+
+
+def _unmap_page(file: Inode, index: int) -> None:
+    unmap_mapping_range(file, index, index + 1, even_cows=False)
 
 
 def evict(file: Inode) -> None:

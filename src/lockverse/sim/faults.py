@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockverse.lang import NULL
-from lockverse.linux.include.errno import EFAULT, ENOMEM
+from lockverse.lang import NULL, down_read, up_read
+from lockverse.linux.include.errno import EAGAIN, EFAULT, ENOMEM
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.page_flags import folio_lock, folio_unlock
 from lockverse.linux.mm.filemap import filemap_add_folio
@@ -32,7 +32,7 @@ from lockverse.linux.mm.memory import (
 )
 from lockverse.linux.mm.swap import folio_put
 
-from .address_space import Mm, PageTable, Part, Vma
+from .address_space import Mm, PageTable, Part, Vma, truncate_range
 from .objects import PTES_PER_TABLE, HugePage, Inode, Page, Pte
 
 NONE, READONLY, WRITABLE, DIRTY = pte_state.none, pte_state.readonly, pte_state.writable, pte_state.dirty
@@ -40,17 +40,21 @@ NONE, READONLY, WRITABLE, DIRTY = pte_state.none, pte_state.readonly, pte_state.
 
 def touch(mm: Mm, start: int, end: int, *, write: bool) -> int:
     """Read or write a byte of each page of a range, as far as that goes: 0 or -EFAULT or -ENOMEM."""
-    addr = start
-    while addr < end:
-        vma = mm.find(addr)
-        if vma is None or not (vma.writable if write else vma.readable):
-            return -EFAULT
-        stop = min(end, vma.vm_end, addr - addr % PTES_PER_TABLE + PTES_PER_TABLE)
-        error = _touch_table(vma, addr, stop, write)
-        if error:
-            return error
-        addr = stop
-    return 0
+    addr, error = start, 0
+    while addr < end and not error:
+        down_read(mm.mmap_lock)
+        addr, error = _touch_one(mm, addr, end, write)
+        up_read(mm.mmap_lock)
+    return error
+
+
+def _touch_one(mm: Mm, addr: int, end: int, write: bool) -> tuple[int, int]:
+    """As far as one vma and one page table go, under mmap_lock: what comes next, and an error."""
+    vma = mm.find(addr)
+    if vma is None or not (vma.writable if write else vma.readable):
+        return addr, -EFAULT
+    stop = min(end, vma.vm_end, addr - addr % PTES_PER_TABLE + PTES_PER_TABLE)
+    return stop, _touch_table(vma, addr, stop, write)
 
 
 def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
@@ -76,9 +80,8 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
                 return 0
             part = _part(vma, table)
         error = _pte_fault(vma, part, table.pte[addr], addr, write)
-        if error:
+        if error and error != -EAGAIN:
             return error
-        addr += 1
     return 0
 
 
@@ -131,6 +134,9 @@ def _file_fault(vma: Vma, part: Part, pte: Pte, addr: int, write: bool) -> int:
     error = cache_page(file, index, memcg)
     if error:
         return error
+    if index >= file.size:  # truncated meanwhile
+        truncate_range(file, file.size, index + 1)
+        return -EFAULT
     if write and not vma.shared:
         vma.prepare_anon_vma()
         return int(do_cow_fault(part, addr, Page(anon=True)))
@@ -147,4 +153,4 @@ def cache_page(file: Inode, index: int, memcg: Any) -> int:
     error = filemap_add_folio(file, page, index, memcg)
     folio_unlock(page)
     folio_put(page)
-    return -ENOMEM if error else 0
+    return -ENOMEM if error == -ENOMEM else 0  # somebody else has had one made, or we have

@@ -52,7 +52,7 @@ class Mutex(mutex):
 
 
 class Semaphore(rw_semaphore):
-    """mmap_lock."""
+    """mmap_lock, and what guards the mappings of a file."""
 
     __slots__ = ()
     __setattr__ = object.__setattr__
@@ -126,6 +126,7 @@ class HugePage(Page):
         return self._pages
 
     def mapcount(self) -> int:
+        """By ptes and by pmds."""
         return int(self._mapcount.counter) + 1 + int(self.compound_mapcount.counter) + 1 - self.double_map
 
 
@@ -149,9 +150,11 @@ class TailPage(Page):
         return self.head.memcg_data
 
     def mapcount(self) -> int:
+        """Its own ptes, and the head's pmds."""
         return int(self._mapcount.counter) + self.head.mapcount() - int(self.head._mapcount.counter)
 
     def owner(self) -> Any:
+        """Nobody: only the head is known to be charged."""
         return NULL
 
 
@@ -191,7 +194,7 @@ class Cache(dict[int, Any]):
 class Inode(address_space):
     """A file of tmpfs, or of ramfs, whose pages are never evicted: its size in pages, whether it has a name, and the mappings of it."""
 
-    __slots__ = ("linked", "mappings", "size", "unevictable")
+    __slots__ = ("i_mmap", "linked", "mappings", "size", "unevictable")
     __setattr__ = object.__setattr__
 
     def __init__(self, size: int, *, ramfs: bool = False, linked: bool = True) -> None:
@@ -201,6 +204,7 @@ class Inode(address_space):
         self.disk = NULL
         self.size, self.unevictable, self.linked = size, ramfs, linked
         self.mappings: list[Any] = []
+        self.i_mmap = Semaphore()  # guards them
 
     def cached(self, start: int, end: int) -> Iterator[int]:
         """The offsets of pages that are there, from start to before end."""

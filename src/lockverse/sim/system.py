@@ -10,10 +10,11 @@ language (workload.py), names that are unknown (names.py), and printing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-from lockverse.lang import NULL, running
+from lockverse.lang import NULL, down_read, down_write, running, up_read, up_write
 from lockverse.linux.include.errno import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP
 from lockverse.linux.include.pgtable import pte_present
 from lockverse.linux.kernel.cgroup.cgroup import cgroup_migrate_task
@@ -45,7 +46,11 @@ class System:
         """Do it: 0, or -errno."""
         task = self.workers.get(getattr(operation, "worker", ""), self._init)
         with running(task):
-            return _CALLS[type(operation)](self, operation)
+            return self.call(operation)
+
+    def call(self, operation: ops.Operation) -> int:
+        """The same, as the task that runs already."""
+        return _CALLS[type(operation)](self, operation)
 
     def owners(self, operation: ops.Owners) -> list[str]:
         """Which group each page is charged to and how often it is mapped, as runs."""
@@ -130,7 +135,8 @@ class System:
     def _fork(self, one: ops.Fork) -> int:
         parent = self.workers[one.worker]
         child = self._start(one.new, parent.memcg, parent)
-        child.mm = parent.mm.fork(child)
+        with _writing(parent.mm):
+            child.mm = parent.mm.fork(child)
         return 0
 
     def _vmfork(self, one: ops.Vmfork) -> int:
@@ -232,10 +238,11 @@ class System:
         mm = self.workers[one.worker].mm
         start = self._free_slot(mm, one.pages) if one.slot is None else one.slot * SLOT + one.page
         file = self.files[one.file] if one.kind == "file" else Inode(one.pages, linked=False) if one.kind == "shanon" else None
-        if one.slot is not None:
-            mm.munmap(start, start + one.pages)
-        mm.add(Vma(mm, start, start + one.pages, file, one.offset, shared=one.kind == "shanon" or one.sharing == "shared"))
-        mm.merge(start, start + one.pages)
+        with _writing(mm):
+            if one.slot is not None:
+                mm.munmap(start, start + one.pages)
+            mm.add(Vma(mm, start, start + one.pages, file, one.offset, shared=one.kind == "shanon" or one.sharing == "shared"))
+            mm.merge(start, start + one.pages)
         mm.regions[one.region] = start, one.pages
         return 0
 
@@ -254,7 +261,8 @@ class System:
 
     def _unmap(self, one: ops.Unmap) -> int:
         mm, start, end = self._range(one)
-        mm.munmap(start, end)
+        with _writing(mm):
+            mm.munmap(start, end)
         return 0
 
     def _mremap(self, one: ops.Mremap) -> int:
@@ -262,22 +270,24 @@ class System:
         to = one.slot * SLOT
         if start < to + one.pages and to < end:
             return -EINVAL
-        if mm.find(start) is None:
-            return -EFAULT
-        mm.munmap(to, to + one.pages)
-        if len(mm.within(start, end)) != 1 or mm.gap(start, end) != end:
-            return -EFAULT
-        mm.mremap(start, one.pages, to)
+        with _writing(mm):
+            if mm.find(start) is None:
+                return -EFAULT
+            mm.munmap(to, to + one.pages)
+            if len(mm.within(start, end)) != 1 or mm.gap(start, end) != end:
+                return -EFAULT
+            mm.mremap(start, one.pages, to)
         mm.regions[one.region] = to, one.pages
         return 0
 
     def _mprotect(self, one: ops.Mprotect) -> int:
         mm, start, end = self._range(one)
-        stop = mm.gap(start, end)
         readable, writable = one.protection != "none", one.protection == "rw"
-        for vma in self._changed(mm, start, stop, lambda vma: (vma.readable, vma.writable) != (readable, writable)):
-            vma.readable, vma.writable = readable, writable
-        mm.merge(start, stop)
+        with _writing(mm):
+            stop = mm.gap(start, end)
+            for vma in self._changed(mm, start, stop, lambda vma: (vma.readable, vma.writable) != (readable, writable)):
+                vma.readable, vma.writable = readable, writable
+            mm.merge(start, stop)
         return 0 if stop == end else -ENOMEM
 
     def _changed(self, mm: Mm, start: int, end: int, changes: Callable[[Vma], bool]) -> Iterator[Vma]:
@@ -289,11 +299,11 @@ class System:
     def _vmas(self, one: ops.OnRange, change: Callable[[Vma], int]) -> int:
         """Do something to the vmas of a range, cut to it: what madvise() and mlock() do, 0 or the first error, -ENOMEM for a gap."""
         mm, start, end = self._range(one)
-        for vma in mm.within(start, end):
-            error = change(vma)
-            if error:
-                return error
-        return 0 if mm.gap(start, end) == end else -ENOMEM
+        down_read(mm.mmap_lock)
+        error = next((error for vma in mm.within(start, end) if (error := change(vma))), 0)
+        gap = mm.gap(start, end)
+        up_read(mm.mmap_lock)
+        return error or (0 if gap == end else -ENOMEM)
 
     def _on_parts(self, one: ops.OnRange, refused: Callable[[Vma], int], change: Callable[[Vma, int, int], int]) -> int:
         _, start, end = self._range(one)
@@ -318,20 +328,22 @@ class System:
 
     def _hugepage(self, one: ops.Hugepage) -> int:
         mm, start, end = self._range(one)
-        for vma in self._changed(mm, start, end, lambda vma: not vma.hugepage):
-            vma.hugepage = True
-        mm.merge(start, end)
+        with _writing(mm):
+            for vma in self._changed(mm, start, end, lambda vma: not vma.hugepage):
+                vma.hugepage = True
+            mm.merge(start, end)
         return 0 if mm.gap(start, end) == end else -ENOMEM
 
     def _lock(self, one: ops.Mlock | ops.Munlock) -> int:
         mm, start, end = self._range(one)
         lock = isinstance(one, ops.Mlock)
-        stop = mm.gap(start, end)
-        for vma in self._changed(mm, start, stop, lambda vma: vma.locked != lock):
-            vma.locked = lock
-            for part in page_tables_of(vma, vma.vm_start, vma.vm_end):
-                mlock_pte_range(part, lock)
-        mm.merge(start, stop)
+        with _writing(mm):
+            stop = mm.gap(start, end)
+            for vma in self._changed(mm, start, stop, lambda vma: vma.locked != lock):
+                vma.locked = lock
+                for part in page_tables_of(vma, vma.vm_start, vma.vm_end):
+                    mlock_pte_range(part, lock)
+            mm.merge(start, stop)
         if stop != end:
             return -ENOMEM
         for vma in mm.within(start, end) if lock else ():
@@ -339,6 +351,15 @@ class System:
             if error:
                 return -EAGAIN if error == -ENOMEM else -ENOMEM
         return 0
+
+
+@contextmanager
+def _writing(mm: Mm) -> Iterator[None]:
+    down_write(mm.mmap_lock)
+    try:
+        yield
+    finally:
+        up_write(mm.mmap_lock)
 
 
 def _zap(vma: Vma, start: int, end: int) -> int:

@@ -18,7 +18,7 @@ from .memcontrol import __mod_lruvec_page_state, lock_page_memcg, mem_cgroup_cha
 from .mlock import mlock_folio, munlock_folio
 from .mmu_gather import __tlb_remove_page, tlb_batch_pages_flush
 from .rmap import page_add_new_anon_compound_rmap, page_dup_compound_rmap, page_remove_compound_rmap
-from .swap import folio_add_lru
+from .swap import folio_add_lru, folio_put
 
 
 def do_huge_pmd_anonymous_page(vma, page):
@@ -27,6 +27,10 @@ def do_huge_pmd_anonymous_page(vma, page):
     if mem_cgroup_charge(page, READ_ONCE(mm.memcg)):
         return -ENOMEM
     pte_offset_map_lock(mm)
+    if mm.pgtable.huge or mm.pgtable.pte:  # somebody was faster
+        pte_unmap_unlock(mm)
+        folio_put(page)
+        return 0
     page_add_new_anon_compound_rmap(page)
     folio_add_lru(page)
     if vma.locked:
@@ -40,6 +44,9 @@ def do_huge_pmd_anonymous_page(vma, page):
 def do_huge_pmd_zero_page(mm):
     """A read fault there: the huge zero page. It is here what its split makes of it, a zero page for each pte."""
     pte_offset_map_lock(mm)
+    if mm.pgtable.huge or mm.pgtable.pte:
+        pte_unmap_unlock(mm)
+        return
     for addr in range(mm.pgtable.start, mm.pgtable.start + mm.pgtable.size):
         ptep = mm.pgtable.pte[addr]
         ptep.special = True

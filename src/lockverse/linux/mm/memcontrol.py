@@ -412,6 +412,9 @@ def mem_cgroup_move_charge_pte_range(vma):
             return
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
+        if hasattr(vma, "shared"):
+            if not mc.precharge:
+                mem_cgroup_do_precharge(1)
         if not mc.precharge:
             break
         ptep = mm.pgtable.pte[addr]
@@ -460,6 +463,14 @@ def mem_cgroup_count_precharge(mm):
         return count
     else:
         return mem_cgroup_count_precharge_pte_range(mm)
+
+
+def mem_cgroup_do_precharge(count):
+    """Charge the new group for what may come; 0 or -ENOMEM. More may come than was counted, if pages have been mapped since."""
+    error = try_charge(mc.to, count)
+    if not error:
+        mc.precharge += count
+    return error
 
 
 def mem_cgroup_can_attach(mm, from_, to, flags):

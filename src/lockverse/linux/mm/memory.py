@@ -125,6 +125,11 @@ def do_anonymous_page(vma, addr, page):
         return -ENOMEM
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
+    if hasattr(vma, "shared"):
+        if mm.pgtable.huge:  # a huge page has come meanwhile
+            pte_unmap_unlock(mm)
+            folio_put(page)
+            return 0
     if not pte_none(READ_ONCE(ptep.pte)):
         pte_unmap_unlock(mm)
         folio_put(page)
@@ -143,7 +148,7 @@ def do_anonymous_zero_page(vma, addr):
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
-    if pte_none(READ_ONCE(ptep.pte)):
+    if pte_none(READ_ONCE(ptep.pte)) and not mm.pgtable.huge:
         ptep.page = NULL
         ptep.special = True
         set_pte(ptep, pte_state.readonly)
@@ -214,6 +219,11 @@ def do_cow_fault(vma, addr, cow_page):
         folio_put(cow_page)
         return -EAGAIN
     folio_lock(page)
+    if READ_ONCE(page.mapping) != vma.vm_file:
+        folio_unlock(page)
+        folio_put(page)
+        folio_put(cow_page)
+        return -EAGAIN
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
     mapped = pte_none(READ_ONCE(ptep.pte))
@@ -239,6 +249,11 @@ def filemap_map_pages(vma, addr):
     if not folio_trylock(page):
         folio_put(page)
         return
+    if hasattr(vma, "shared"):
+        if page.mapping != vma.vm_file:  # truncated meanwhile
+            folio_unlock(page)
+            folio_put(page)
+            return
     mapped = finish_fault(vma, addr, page, False)
     folio_unlock(page)
     if not mapped:
