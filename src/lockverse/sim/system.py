@@ -44,13 +44,16 @@ class System:
 
     def execute(self, operation: ops.Operation) -> int:
         """Do it: 0, or -errno."""
-        task = self.workers.get(getattr(operation, "worker", ""), self._init)
-        with running(task):
+        with running(self.task(getattr(operation, "worker", ""))):
             return self.call(operation)
 
     def call(self, operation: ops.Operation) -> int:
         """The same, as the task that runs already."""
         return _CALLS[type(operation)](self, operation)
+
+    def task(self, worker: str) -> Task:
+        """The process of that name; the first of all for what no worker does."""
+        return self.workers.get(worker, self._init)
 
     def owners(self, operation: ops.Owners) -> list[str]:
         """Which group each page is charged to and how often it is mapped, as runs."""
