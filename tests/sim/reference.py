@@ -354,7 +354,7 @@ class Reference:
         shared = operation.kind == "shanon" or operation.sharing == "shared"
         self._drop(mm, start, start + operation.pages)
         mm.vmas.append(Vma(start, start + operation.pages, file, operation.offset if file is not None else start, shared))
-        mm.merge()
+        mm.merge(start, start + operation.pages)
         mm.regions[operation.region] = start, operation.pages
 
     def _drop(self, mm: Mm, start: int, end: int) -> None:
@@ -401,7 +401,7 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.protection = operation.protection
-        mm.merge()
+        mm.merge(start, end)
         return 0 if whole else -ENOMEM
 
     def _touch(self, operation: Touch) -> None:
@@ -543,7 +543,7 @@ class Reference:
         mm, start, end = self._range(operation)
         for vma in mm.split(start, end):
             vma.huge = True
-        mm.merge()
+        mm.merge(start, end)
         return self._covered(mm, start, end)
 
     def _pageout(self, _: Pageout) -> None:
@@ -554,7 +554,7 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = True
-        mm.merge()
+        mm.merge(start, end)
         if not whole:
             return -ENOMEM
         for vma in mm.vmas:
@@ -573,5 +573,5 @@ class Reference:
         found, whole = mm.until_gap(start, end)
         for vma in found:
             vma.locked = False
-        mm.merge()
+        mm.merge(start, end)
         return 0 if whole else -ENOMEM

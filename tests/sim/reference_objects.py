@@ -154,12 +154,12 @@ class Mm:
                     self.split_pmd(cut // TABLE)
         return sorted((one for one in self.vmas if start <= one.start and one.end <= end), key=lambda one: one.start)
 
-    def merge(self) -> None:
-        """Mappings side by side that are alike become one."""
+    def merge(self, start: int, end: int) -> None:
+        """Mappings side by side that are alike become one, in a range and at its edges."""
         self.vmas.sort(key=lambda one: one.start)
         kept: list[Vma] = []
         for one in self.vmas:
-            if kept and kept[-1].one_with(one):
+            if start <= one.start <= end and kept and kept[-1].one_with(one):
                 kept[-1].end, kept[-1].anon = one.end, kept[-1].anon or one.anon
             else:
                 kept.append(one)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lockverse.lang import atomic_long_read
 from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES
+from lockverse.linux.include.pgtable import pte_present
 from lockverse.linux.invariants import anon_mapped, cached, file_mapped, mapcount_is_right, owned
 
 from .system import System
@@ -23,7 +24,8 @@ _COUNTED = (("NR_ANON_MAPPED", NR_ANON_MAPPED, anon_mapped), ("NR_FILE_MAPPED", 
 
 def wrong_pages(system: System) -> list[str]:
     """What does not hold."""
-    present = Counter(id(pte.page) for mm in system.mms() for table in mm.tables.values() if not table.huge for pte in table.pte.values() if pte.page)
+    tables = [table for mm in system.mms() for table in mm.tables.values() if not table.huge]
+    present = Counter(id(pte.page) for table in tables for pte in table.pte.values() if pte_present(pte.pte))
     of_group: dict[int, list[Any]] = {}
     found = []
     for page in system.pages():

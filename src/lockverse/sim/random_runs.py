@@ -1,6 +1,6 @@
 """Random workloads, run and looked at: after each operation the books must agree, and at the end nothing may be left.
 
-A workload that fails is made short: lines are left out, then names, then numbers are made smaller, as long as what is left fails the same way. Leaves out making lines (generate.py), what must hold (books.py) and printing.
+A workload that fails is made short: lines are left out, then names, then numbers are made smaller, as long as what is left fails the same way. Leaves out making lines (generate.py), what must hold (books.py, pages.py) and printing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from lockverse.diagnostics.model import Rejected
 
 from .books import left, wrong
 from .generate import Generator
+from .pages import wrong_pages
 from .run import Machine, Run
+from .system import System
 from .workload import parse_line
 
 Make = Callable[[int], Machine]
@@ -61,6 +63,8 @@ class _Watched:
         huge, names = any(line.startswith("hugepage") for line in self.lines), self.run.names
         statistics = self.run.machine.statistics()
         found = wrong(statistics, self._version, huge=huge)
+        if isinstance(self.run.machine, System):
+            found += wrong_pages(self.run.machine)
         if not found and not names.workers and not names.files:
             found = left(statistics, self._version, huge=huge)
         return "\n".join(found)
