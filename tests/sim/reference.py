@@ -559,13 +559,12 @@ class Reference:
             return -ENOMEM
         for vma in mm.vmas:
             for address in range(max(start, vma.start), min(end, vma.end)):
-                if vma.protection != "none":
-                    try:
-                        self._access(mm, address, write=vma.protection == "rw" and not vma.shared)
-                    except Fault:
-                        return -ENOMEM
-                    except NoMemory:
-                        return -EAGAIN
+                try:
+                    self._access(mm, address, write=vma.protection == "rw" and not vma.shared)
+                except Fault:
+                    return -ENOMEM
+                except NoMemory:
+                    return -EAGAIN
         return 0
 
     def _munlock(self, operation: Munlock) -> int:

@@ -4,8 +4,8 @@ linux/invariants.py says what a page adds to a counter of its group and when a m
 looked at and added up. The head of a huge page has mapcounts of its own kind, so of groups with one only the usage is looked at. Leaves out what is seen without looking at a page (books.py).
 """
 
-# mypy: disable-error-code="no-untyped-call"
-# (the functions of linux/ have no annotations)
+# mypy: disable-error-code="attr-defined,index,no-untyped-call"
+# (the structs of linux/ are made by the language's decorator, and its functions have no annotations)
 
 from __future__ import annotations
 
