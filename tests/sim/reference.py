@@ -263,6 +263,8 @@ class Reference:
         for one in old.mm.vmas:
             mm.vmas.append(Vma(one.start, one.end, one.file, one.offset, one.shared, one.huge, False, one.protection, one.anon and object(), one.anon is not None))
         mm.zeros |= old.mm.zeros
+        copied = {address // TABLE for one in old.mm.vmas if one.anon is not None for address in range(one.start, one.end)}
+        mm.tables |= old.mm.tables & copied
         for pmd, page in old.mm.pmds.items():
             mm.pmds[pmd] = page
             page.maps += 1
@@ -273,7 +275,6 @@ class Reference:
             if vma.anon is None:
                 continue  # faults bring its pages back
             mm.ptes[address] = Pte(pte.page, pte.part)
-            mm.tables.add(address // TABLE)
             if pte.page is not None and pte.page.parts is not None:
                 pte.page.parts[pte.part] += 1
                 pte.page.exclusive.discard(pte.part)
@@ -374,6 +375,8 @@ class Reference:
     def _mremap(self, operation: Mremap) -> int:
         mm, start, end = self._range(operation)
         new = (1 << 30) + operation.slot * SLOT
+        if mm.vma(start) is None:
+            return -EFAULT
         self._drop(mm, new, new + end - start)
         if [part[1:] for part in mm.parts(start, end)] != [(start, end)]:
             return -EFAULT
@@ -398,11 +401,7 @@ class Reference:
 
     def _mprotect(self, operation: Mprotect) -> int:
         mm, start, end = self._range(operation)
-        found, whole = mm.until_gap(start, end)
-        for vma in found:
-            vma.protection = operation.protection
-        mm.merge(start, end)
-        return 0 if whole else -ENOMEM
+        return 0 if mm.change(start, end, "protection", operation.protection) else -ENOMEM
 
     def _touch(self, operation: Touch) -> None:
         mm, start, end = self._range(operation)
@@ -541,9 +540,8 @@ class Reference:
 
     def _hugepage(self, operation: Hugepage) -> int:
         mm, start, end = self._range(operation)
-        for vma in mm.split(start, end):
-            vma.huge = True
-        mm.merge(start, end)
+        for _, low, high in mm.parts(start, end):
+            mm.change(low, high, "huge", True)
         return self._covered(mm, start, end)
 
     def _pageout(self, _: Pageout) -> None:
@@ -551,11 +549,7 @@ class Reference:
 
     def _mlock(self, operation: Mlock) -> int:
         mm, start, end = self._range(operation)
-        found, whole = mm.until_gap(start, end)
-        for vma in found:
-            vma.locked = True
-        mm.merge(start, end)
-        if not whole:
+        if not mm.change(start, end, "locked", True):
             return -ENOMEM
         for vma in mm.vmas:
             for address in range(max(start, vma.start), min(end, vma.end)):
@@ -569,8 +563,4 @@ class Reference:
 
     def _munlock(self, operation: Munlock) -> int:
         mm, start, end = self._range(operation)
-        found, whole = mm.until_gap(start, end)
-        for vma in found:
-            vma.locked = False
-        mm.merge(start, end)
-        return 0 if whole else -ENOMEM
+        return 0 if mm.change(start, end, "locked", False) else -ENOMEM

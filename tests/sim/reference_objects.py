@@ -176,15 +176,17 @@ class Mm:
         found = [(one, max(start, one.start), min(end, one.end)) for one in self.vmas if one.start < end and start < one.end]
         return sorted(found, key=lambda part: part[1])
 
-    def until_gap(self, start: int, end: int) -> tuple[list[Vma], bool]:
-        """The mappings of a range up to the first gap, and whether there is none."""
-        found = []
-        for one in self.split(start, end):
-            if one.start != start:
+    def change(self, start: int, end: int, name: str, value: object) -> bool:
+        """Set something of the mappings of a range, up to the first gap; gives whether there is none. What has it already is left as it is."""
+        for vma, low, high in self.parts(start, end):
+            if low != start:
                 break
-            found.append(one)
-            start = one.end
-        return found, start == end
+            start = high
+            if getattr(vma, name) != value:
+                for one in self.split(low, high):
+                    setattr(one, name, value)
+                self.merge(low, high)
+        return start == end
 
     def split_pmd(self, pmd: int) -> None:
         """A huge page, if one is there, goes from one pmd to 512 ptes."""
