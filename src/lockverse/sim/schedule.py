@@ -31,6 +31,7 @@ from .objects import Task
 from .system import System
 
 ALONE = (ops.Mkcg, ops.Rmcg, ops.Flags, ops.Limit, ops.Write, ops.Sysw, ops.Sleepms, ops.File, ops.Spawn, ops.Fork, ops.Vmfork, ops.Owners, ops.Check)
+CHANCES = (0.3, 0.1, 0.05, 0.02)
 NOBODY = ""  # whose operations on files are: those that no worker does
 
 
@@ -65,10 +66,12 @@ class _Worker:
 
 
 class Scheduler:
-    """Runs operations interleaved. `chance`: how likely it is, at each step, that somebody else goes on."""
+    """Runs operations interleaved. `chance`: how likely it is, at each step, that somebody else goes on. If it is not given the seed decides: some races
+    need many changes, others that somebody stands still for long."""
 
-    def __init__(self, system: System, seed: int, chance: float = 0.3) -> None:
-        self.system, self.random, self.chance = system, Random(seed), chance
+    def __init__(self, system: System, seed: int, chance: float | None = None) -> None:
+        self.system, self.random = system, Random(seed)
+        self.chance = self.random.choice(CHANCES) if chance is None else chance
         self.steps = self.switches = 0
         self._ready: list[_Worker] = []  # those that have not finished
         self._running: _Worker | None = None
