@@ -14,15 +14,14 @@ from pathlib import Path
 from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
 from lockverse.check.spinning import Spinning
-from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
+from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected, UsageError
+from lockverse.diagnostics.suggest import nearest
 from lockverse.engine import Options, search_all
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.observer import Observer
 from lockverse.explore.search import Failing, Progress, Result
 from lockverse.frontend.load import load
 from lockverse.frontend.scheme import SchemeFile, compile_scheme, schemes_in
-from lockverse.frontend.source import PACKAGE
-from lockverse.frontend.suggest import nearest
 from lockverse.ir.coverage import Contended, Fires, Item, Refused, Way
 from lockverse.ir.ops import Step
 from lockverse.ir.program import Linked, Program
@@ -38,10 +37,6 @@ from lockverse.report.verdict import Engine, Outcome
 from lockverse.trace.model import Column, Reason, Trace, called
 from lockverse.trace.serialize import FORMAT, TraceFormatError, dumps, loads
 from lockverse.trace.verdict import Verdict
-
-
-class UsageError(Exception):
-    """The request makes no sense: says what does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,16 +321,6 @@ def replay(trace: Trace, beside: Path) -> Trace:
     chain = tuple(zip((one.moves for one in trace.failure.chain[1:]), others, strict=False))
     ending = Ending(trace.failure.reason, trace.failure.condition, tuple(rest), starter, own, chain)
     return record(linked, body, ending, trace.parameters)
-
-
-def text_of(file: str) -> str | None:
-    """The text of a source file, for a diagnostic; None if it cannot be had."""
-    for path in (Path(file), PACKAGE / file):
-        try:
-            return path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-    return None
 
 
 def steps_of(task: Task) -> list[StepMark]:

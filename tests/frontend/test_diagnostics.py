@@ -254,6 +254,6 @@ def test_render_without_a_file() -> None:
 
 
 def test_every_code_has_a_case() -> None:
-    """K004 and K007 are about the command line (tests/cli), K312 about patches (test_patches.py), K900 about ourselves."""
+    """K004 and K007 are about the command line (tests/cli), K312 about patches (test_patches.py), K4 about workloads (tests/sim), K900 about ourselves."""
     tried = {case[0] for case in CASES} | {case[0] for case in SCENES} | {"K001", "K002", "K003", "K105", "K203", "K307"}
-    assert tried | {"K004", "K007", "K312", "K900"} == set(CODES)
+    assert tried | {"K004", "K007", "K312", "K900"} == {code for code in CODES if not code.startswith("K4")}

@@ -1,7 +1,7 @@
 """The documentation runs: every Python block is a scheme file or compiles, every console block prints what it shows.
 
 A ```python block is written to my.py, or to the file that a comment `<!-- file: name.py -->` above it names; the
-```console blocks after it run there. Seconds are not compared. ```sh blocks are for the reader's shell: README's are
+```console blocks after it run there. A ```workload block is a file of operations, my.txt if no comment names it. Seconds are not compared. ```sh blocks are for the reader's shell: README's are
 run by .ci/run.
 """
 
@@ -29,12 +29,15 @@ def _timeless(text: str) -> str:
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "schemes", tmp_path / "schemes")
+    for folder in ("schemes", "workloads"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     for file, language, text in BLOCK.findall(path.read_text()):
         if language == "python":
             Path(file or "my.py").write_text(text)
             if "klingon" not in text and "def run(c)\n" not in text:  # two that show what is not Python
                 compile(text, "block", "exec")
+        elif language == "workload":
+            Path(file or "my.txt").write_text(text)
         elif language == "console":
             for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
                 command, _, expected = part.partition("\n")

@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lockverse.diagnostics.model import Diagnostic, Rejected
+from lockverse.diagnostics.model import Diagnostic, Rejected, UsageError
 from lockverse.diagnostics.render import render
+from lockverse.diagnostics.texts import text_of
 from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.report.formats import DIAGRAM
 from lockverse.report.provided import as_json as provided_as_json
 from lockverse.report.provided import provided
 from lockverse.report.verdict import VERSION, Outcome, as_json, footer, headline, table
-from lockverse.session import Task, UsageError, check, files_of, open_file, tasks, text_of, write_trace
+from lockverse.session import Task, check, files_of, open_file, tasks, write_trace
 from lockverse.trace.verdict import Verdict
 
-from .output import GRAVEST, Exit, clear_progress, complain, complain_of, failure, progress_line, say
+from .output import GRAVEST, Exit, complain, complain_of, say
+from .races import clear_progress, failure, progress_line
 
 _EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from lockverse.diagnostics.model import UsageError
+from lockverse.diagnostics.texts import text_of
 from lockverse.ir.printer import print_code, print_op, print_program
 from lockverse.passes.inline import Inlined
 from lockverse.passes.pipeline import STAGES as STAGES
 from lockverse.passes.pipeline import inlined
 from lockverse.report.steps import marked
-from lockverse.session import UsageError, files_of, linked_of, open_file, program_of, steps_of, tasks, text_of
+from lockverse.session import files_of, linked_of, open_file, program_of, steps_of, tasks
 
 from .output import Exit, say
 

@@ -1,6 +1,6 @@
 """The command line: its grammar, and what happens when something goes wrong.
 
-Leaves out the commands themselves.
+What only some commands need is loaded where it is used: `run` works without the checker. Leaves out the commands themselves.
 """
 
 from __future__ import annotations
@@ -17,18 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from lockverse import __version__
-from lockverse.diagnostics.model import Rejected
-from lockverse.explore.bounds import Bounds
-from lockverse.passes.pipeline import STAGES
-from lockverse.reduction import REDUCTIONS
-from lockverse.report.formats import FORMATS
-from lockverse.report.text import WIDTH
-from lockverse.session import UsageError
+from lockverse.diagnostics.model import Rejected, UsageError
 
 from .output import Exit, complain, complain_of
 
 EPILOG = """exit codes: 0 holds, 1 broken, 2 wrong usage, 3 unknown (a bound was hit),
-4 the scheme does not compile, 70 a fault of lockverse itself"""
+4 the scheme does not compile or the workload cannot be run, 70 a fault of lockverse itself"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,6 +107,8 @@ def _check(one: argparse.ArgumentParser) -> None:
     one.add_argument("--no-trace", action="store_true", help="write no traces")
     _diagram(one)
     _engine(one)
+    from lockverse.explore.bounds import Bounds
+
     group = one.add_argument_group("bounds", "hitting one gives the verdict unknown and exit code 3; `none` lifts it")
     for field in fields(Bounds):
         group.add_argument(
@@ -128,6 +124,8 @@ _BOUNDS = {
 
 
 def _engine(one: argparse.ArgumentParser) -> None:
+    from lockverse.reduction import REDUCTIONS
+
     group = one.add_argument_group("the engine", "the verdict depends on none of these but --no-spinning and --no-findings, the counts on --reduce")
     group.add_argument(
         "--engine", choices=("auto", "reference", "native"), default="auto",
@@ -144,6 +142,8 @@ def _engine(one: argparse.ArgumentParser) -> None:
 
 
 def _reductions(text: str) -> tuple[str, ...]:
+    from lockverse.reduction import REDUCTIONS
+
     given = {"all": REDUCTIONS, "none": ()}.get(text, tuple(text.split(",")))
     for name in given:
         if name not in REDUCTIONS:
@@ -170,6 +170,8 @@ def _replay(one: argparse.ArgumentParser) -> None:
 
 
 def _dump(one: argparse.ArgumentParser) -> None:
+    from lockverse.passes.pipeline import STAGES
+
     one.add_argument("target", metavar="TARGET", help="FILE or FILE::SCHEME")
     what = one.add_mutually_exclusive_group(required=True)
     what.add_argument("--steps", action="store_true", help="the source with a mark at every step")
@@ -178,6 +180,9 @@ def _dump(one: argparse.ArgumentParser) -> None:
 
 
 def _diagram(one: argparse.ArgumentParser) -> None:
+    from lockverse.report.formats import FORMATS
+    from lockverse.report.text import WIDTH
+
     one.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="the race as a diagram, or as that tool of the kernel reports it")
     group = one.add_argument_group("the diagram")
     group.add_argument("--depth", type=_positive, metavar="N", help="levels of calls shown (default: where it matters)")
@@ -186,6 +191,19 @@ def _diagram(one: argparse.ArgumentParser) -> None:
     group.add_argument("--width", type=_positive, default=WIDTH, metavar="N", help=f"wrap statements to fit (default: {WIDTH}; a mail has 75)")
     group.add_argument("--no-fold", action="store_true", help="show steps that have no part in the race too")
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour (default: on a terminal)")
+
+
+def _run(one: argparse.ArgumentParser) -> None:
+    one.add_argument("workload", nargs="?", metavar="WORKLOAD", help="a file of operations, or a recording as JSON")
+    one.add_argument("--cgroup", type=int, choices=(1, 2), metavar="1|2", help="the version of cgroups, if the workload does not say (default: 1)")
+    one.add_argument("-i", "--interactive", action="store_true", help="read operations from the terminal; after those of WORKLOAD, if one is given")
+    one.add_argument("--random", type=int, metavar="SEED", help="make a workload, run it, and look after each operation whether the books agree")
+    one.add_argument("--operations", type=_positive, metavar="N", help="so many operations of a random workload (default: 60)")
+    group = one.add_argument_group("what is printed")
+    group.add_argument("--tree", action="store_true", help="the groups as a tree with their charges, in place of the kernel's files")
+    group.add_argument("--nonzero", action="store_true", help="leave out lines of memory.stat that are 0")
+    group.add_argument("--trace", action="store_true", help="which of the kernel's functions ran for each operation, and how often")
+    group.add_argument("--json", action="store_true", help="all answers as JSON, as recordings of a real kernel have them")
 
 
 def _positive(text: str) -> int:
@@ -199,6 +217,7 @@ _positive.__name__ = "number"
 
 _COMMANDS: Final[dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]] = {
     "check": ("check", "explore every interleaving: holds, or the shortest race as a diagram", _check),
+    "run": ("run", "run a workload in the modelled kernel and print the groups' memory.stat", _run),
     "replay": ("replay", "run a recorded race again in the scheme as it is now", _replay),
     "dump": ("dump", "show a scheme's steps, or its intermediate representation", _dump),
     "list": ("listing", "list the schemes in files or directories", _list),

@@ -9,7 +9,7 @@ import argparse
 import keyword
 from pathlib import Path
 
-from lockverse.session import UsageError
+from lockverse.diagnostics.model import UsageError
 
 from .output import Exit, say
 

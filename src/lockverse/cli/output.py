@@ -1,29 +1,17 @@
-"""Printing: results to standard output, complaints and progress to standard error.
+"""Printing: results to standard output, complaints to standard error.
 
-Leaves out what is said: reports and diagnostics have the words.
+Loads nothing but diagnostics, since every command loads it; races.py prints races. Leaves out what is said: diagnostics have the words.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import IntEnum
 
 from lockverse.diagnostics.model import Diagnostic
-from lockverse.diagnostics.render import render
-from lockverse.explore.bounds import memory_used
-from lockverse.explore.search import Progress
-from lockverse.report.formats import DIAGRAM, formatted
-from lockverse.report.story import tell
-from lockverse.report.text import Style, draw
-from lockverse.session import text_of
-from lockverse.trace.model import Trace
-
-PROGRESS_EVERY = 0.2  # seconds between two lines of progress
-LINE = 110  # columns of a line of progress: one that wraps is not taken away
+from lockverse.diagnostics.render import TextOf, render
+from lockverse.diagnostics.texts import text_of
 
 
 class Exit(IntEnum):
@@ -40,9 +28,9 @@ class Exit(IntEnum):
 GRAVEST = (Exit.OURS, Exit.REJECTED, Exit.BROKEN, Exit.UNKNOWN, Exit.HOLDS)
 
 
-def say(text: str = "", end: str = "\n") -> None:
+def say(text: str = "", end: str = "\n", *, flush: bool = False) -> None:
     """To standard output."""
-    print(text, end=end)
+    print(text, end=end, flush=flush)
 
 
 def complain(text: str) -> None:
@@ -50,50 +38,6 @@ def complain(text: str) -> None:
     print(f"lockverse: {text}", file=sys.stderr)
 
 
-def complain_of(diagnostics: Iterable[Diagnostic]) -> None:
+def complain_of(diagnostics: Iterable[Diagnostic], texts: TextOf = text_of) -> None:
     """Diagnostics to standard error, an empty line between them."""
-    print("\n".join(render(one, text_of) for one in diagnostics), end="", file=sys.stderr)
-
-
-def failure(trace: Trace, options: argparse.Namespace) -> str:
-    """The failure of a trace in the format that the options ask for: as a diagram, if they do not say."""
-    return diagram(trace, options) if options.format == DIAGRAM else formatted(trace, options.format)
-
-
-def diagram(trace: Trace, options: argparse.Namespace) -> str:
-    """The diagram of a trace, as the options ask for it."""
-    colour = options.color == "always" or (options.color == "auto" and _colourful())
-    story = tell(trace, depth=options.depth, fold=not options.no_fold)
-    return draw(story, Style(options.columns, options.tabs, options.width, colour))
-
-
-def _colourful() -> bool:
-    """Colour only where somebody looks: no-color.org asks for NO_COLOR to be heard."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def progress_line(name: str) -> Callable[[Progress], None]:
-    """What tells of a search while it runs: a line on the terminal, nothing anywhere else."""
-    if not sys.stderr.isatty():
-        return lambda _: None
-    last = time.monotonic()
-
-    def tell_progress(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PROGRESS_EVERY:
-            last = now
-            rate = progress.states / progress.seconds if progress.seconds else 0.0
-            text = (
-                f"{name}: {progress.states:,} states, {rate:,.0f}/s, "
-                f"depth {progress.depth}, {progress.frontier:,} to go there, {memory_used():,.0f} MiB"
-            )
-            print(f"\r\x1b[K{text[:LINE]}", end="", file=sys.stderr, flush=True)
-
-    return tell_progress
-
-
-def clear_progress() -> None:
-    """Take the line of progress away."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    print("\n".join(render(one, texts) for one in diagnostics), end="", file=sys.stderr)

@@ -13,7 +13,8 @@ from lockverse.machine.record import DoesNotFit
 from lockverse.session import read_trace, replay
 from lockverse.trace.model import Trace
 
-from .output import Exit, failure, say
+from .output import Exit, say
+from .races import failure
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """The codes of all diagnostics, one line each; docs/errors.md has a section a code, held equal by test.
 
-K0: files and scenes. K1: outside the language. K2: names. K3: types and calls. K9: ours. A code is never reused.
+K0: files and scenes. K1: outside the language. K2: names. K3: types and calls. K4: workloads. K9: ours. A code is never reused.
 Leaves out the wording of each case: that stands where it is found.
 """
 
@@ -42,5 +42,13 @@ CODES: Final[dict[str, str]] = {
     "K311": "a rest() that does not say where",
     "K312": "a patch that does not fit what it replaces",
     "K313": "kmalloc() or kfree() of a struct without a pool",
+    "K401": "an unknown operation",
+    "K402": "an operation written in another way",
+    "K403": "not a number, or one out of range",
+    "K404": "not a name",
+    "K405": "which version of cgroups",
+    "K406": "an operation on what is not there",
+    "K407": "a name that is taken",
+    "K408": "pages that a region does not have",
     "K900": "a fault of lockverse itself",
 }

@@ -40,8 +40,12 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
 
 
+class UsageError(Exception):
+    """The request makes no sense: says what does."""
+
+
 class Rejected(Exception):
-    """The scheme does not compile: these diagnostics say why, sorted by place."""
+    """The scheme does not compile, or the workload cannot be run: these diagnostics say why, sorted by place."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(f"{len(diagnostics)} diagnostic(s)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FunctionType
 
 from lockverse import lang
+from lockverse.diagnostics.suggest import nearest
 from lockverse.ir import ops
 from lockverse.ir import types as ir
 from lockverse.ir.program import Function, Pool
@@ -23,7 +24,6 @@ from .lowering import OBSERVER, PRIMITIVE, Lowering, Variable
 from .memory import Memory
 from .report import Reporter, place_of
 from .source import FunctionNode, SourceFile, Sources, StatementTable
-from .suggest import nearest
 from .types import UNKNOWN, Constant, Result, Typed, TypeTable, ValueType, settled
 
 WALKS = 50  # far above the height of the lattice of types times any sensible number of variables that feed each other

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Final
 
+from lockverse.diagnostics.suggest import nearest
 from lockverse.ir import ops
 from lockverse.ir import types as ir
 
 from . import calls, conditions
 from .lowering import Lowering, describe
 from .subset import EXPRESSIONS, OPERATORS
-from .suggest import nearest
 from .types import NOTHING, Constant, Literal, Null, Result, Tuple, Typed, Unknown, is_integer, join, promote, settled
 
 _ARITHMETIC: Final[dict[type[ast.operator], str]] = {

@@ -307,7 +307,7 @@ def _smp_processor_id(f: Lowering, node: ast.Call) -> Result:
 
 
 def static_condition(f: Lowering, node: ast.expr) -> bool | None:
-    """What `feature("name")` or `hasattr(x, "name")` in a function of the vocabulary, what a constant argument of it says
+    """What `hasattr(x, "name")`, `feature("name")` in a function of the vocabulary, what a constant argument of it says
     (`flags.may_sleep`), a parameter that is a function, or `not` of them comes to; None for any other condition."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = static_condition(f, node.operand)
@@ -319,10 +319,12 @@ def static_condition(f: Lowering, node: ast.expr) -> bool | None:
         return True  # a parameter that is a function
     if f.vocabulary and isinstance(node, ast.Name) and node.id in f.variables and isinstance(f.variables[node.id].type, Null):
         return False  # one that is NULL in place of a function
-    if not (f.vocabulary and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return None
-    if node.func.id == "hasattr":
+    if node.func.id == "hasattr" and len(node.args) == 2:
         return _has_field(f, node)
+    if not f.vocabulary:
+        return None
     return _message(f, node.args[0], "") in f.compiler.features if node.func.id == "feature" else None
 
 

@@ -193,7 +193,7 @@ class _Assembly:
         return Program(
             name, self.file.shown, compiler.types.structs, compiler.functions, tuple(memory.objects), tuple(memory.cells),
             (*(one for one in threads if one is not None), *contexts), tuple(one for one in properties if one is not None),
-            tuple(compiler.table.statements), tuple(compiler.table.origins), compiler.tasks, tuple(memory.locks),
+            compiler.table.finished(), tuple(compiler.table.origins), compiler.tasks, tuple(memory.locks),
             tuple(compiler.pools.values()), memory.permanent,
         )  # fmt: skip
 

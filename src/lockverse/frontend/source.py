@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 import tokenize
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, FunctionType
 
+from lockverse.diagnostics.texts import PACKAGE
 from lockverse.ir.source import NO_CALLER, Origin, Span, Statement
 
 FunctionNode = ast.FunctionDef | ast.Lambda
-PACKAGE = Path(__file__).resolve().parents[2]  # files of lockverse itself are shown as they are imported: lockverse/linux/mm/rmap.py
 _COMPOUND = {ast.If: "if", ast.While: "while", ast.For: "for", ast.With: "with"}
 
 
@@ -139,6 +139,33 @@ class StatementTable:
         self.origins: list[Origin] = []
         self._entered: dict[ast.AST, int] = {}
         self._origins: dict[Origin, int] = {}
+        self._decided: dict[int, set[bool]] = {}
+
+    def decide(self, node: ast.If, known: bool) -> None:
+        """A branch was decided while compiling."""
+        self._decided.setdefault(self._entered[node], set()).add(known)
+
+    def finished(self) -> tuple[Statement, ...]:
+        """All statements, for readers: a branch that was always decided in the same way is not there, but what it came to is."""
+        found = list(self.statements)
+        for place, ways in reversed(self._decided.items()):
+            if len(ways) == 1 and not found[place].text.startswith("elif"):
+                self._resolve(found, place, True in ways)
+        return tuple(found)
+
+    def _resolve(self, found: list[Statement], place: int, known: bool) -> None:
+        one = found[place]
+        taken = one.body if known else one.orelse
+        for inner in taken:
+            if found[inner].text.startswith("elif"):  # at the depth of its `if` already
+                found[inner] = replace(found[inner], text=found[inner].text.removeprefix("el"))
+            else:
+                _raise(found, inner)
+        found[place] = replace(one, body=(), orelse=())
+        for number, other in enumerate(found):
+            if place in other.body or place in other.orelse:
+                body, orelse = (tuple(new for old in some for new in (taken if old == place else (old,))) for some in (other.body, other.orelse))
+                found[number] = replace(other, body=body, orelse=orelse)
 
     def enter(self, source: SourceFile, name: str, node: FunctionNode) -> None:
         """Enter the statements of a function; a lambda's body counts as one statement."""
@@ -186,6 +213,14 @@ class StatementTable:
             self._origins[origin] = len(self.origins)
             self.origins.append(origin)
         return self._origins[origin]
+
+
+def _raise(found: list[Statement], place: int) -> None:
+    """A statement and all inside it stand in a block less."""
+    one = found[place]
+    found[place] = replace(one, depth=one.depth - 1)
+    for inner in (*one.body, *one.orelse):
+        _raise(found, inner)
 
 
 def _is_elif(source: SourceFile, node: ast.stmt) -> bool:

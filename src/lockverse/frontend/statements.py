@@ -173,6 +173,8 @@ def _if(f: Lowering, node: ast.stmt) -> None:
     assert isinstance(node, ast.If)
     known = intrinsics.static_condition(f, node.test)
     if known is not None:
+        if not f.vocabulary:
+            f.compiler.table.decide(node, known)
         body(f, node.body if known else node.orelse)
         return
     yes, no, after = f.build.block(), f.build.block(), f.build.block()

@@ -6,7 +6,7 @@ which task runs when is the search's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .errors import NotInScheme, WouldBlock
@@ -110,6 +110,21 @@ def wait_until(condition: object) -> None:
     """
     if not condition:
         raise WouldBlock("this step waits for another task, and under plain Python no other task runs")
+
+
+@contextmanager
+def several(tasks: list[task_struct]) -> Iterator[Callable[[task_struct], None]]:
+    """These are all tasks there are, for what is inside (plain Python only). Gives what makes one of them the one that runs."""
+    before, known = _running.current, _running.all
+    _running.all = tasks
+
+    def enter(task: task_struct) -> None:
+        _running.current = task
+
+    try:
+        yield enter
+    finally:
+        _running.current, _running.all = before, known
 
 
 @contextmanager

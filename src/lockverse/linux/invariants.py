@@ -23,11 +23,13 @@ def _counts(memcg, p: ptr[page]):
     return p and p.memcg_data == memcg
 
 
-def _file_mapped(memcg, p: ptr[page]):
+def file_mapped(memcg, p: ptr[page]):
+    """1 if it is a page of a file that is charged to the group and that some pte maps."""
     return 1 if p and p.memcg_data == memcg and not p.anon and atomic_read(p._mapcount) >= 0 else 0
 
 
-def _anon_mapped(memcg, p: ptr[page]):
+def anon_mapped(memcg, p: ptr[page]):
+    """1 if it is an anonymous page that is charged to the group and that some pte maps."""
     return 1 if p and p.memcg_data == memcg and p.anon and atomic_read(p._mapcount) >= 0 else 0
 
 
@@ -39,7 +41,8 @@ def _writeback(memcg, p: ptr[page]):
     return 1 if p and p.memcg_data == memcg and p.writeback else 0
 
 
-def _cached(memcg, p: ptr[page]):
+def cached(memcg, p: ptr[page]):
+    """1 if it is a page in the page cache that is charged to the group."""
     return 1 if p and p.memcg_data == memcg and not p.anon and p.mapping else 0
 
 
@@ -49,12 +52,12 @@ def _swapcached(memcg, p: ptr[page]):
 
 def file_mapped_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I1, file pages: a group's NR_FILE_MAPPED is the number of its pages that some pte maps."""
-    return atomic_long_read(memcg.state[NR_FILE_MAPPED]) == _file_mapped(memcg, p) + _file_mapped(memcg, q) + _file_mapped(memcg, r)
+    return atomic_long_read(memcg.state[NR_FILE_MAPPED]) == file_mapped(memcg, p) + file_mapped(memcg, q) + file_mapped(memcg, r)
 
 
 def anon_mapped_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I1, anonymous pages: a group's NR_ANON_MAPPED is the number of its pages that some pte maps."""
-    return atomic_long_read(memcg.state[NR_ANON_MAPPED]) == _anon_mapped(memcg, p) + _anon_mapped(memcg, q) + _anon_mapped(memcg, r)
+    return atomic_long_read(memcg.state[NR_ANON_MAPPED]) == anon_mapped(memcg, p) + anon_mapped(memcg, q) + anon_mapped(memcg, r)
 
 
 def dirty_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
@@ -69,7 +72,7 @@ def writeback_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
 
 def file_pages_are_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I2: a group's NR_FILE_PAGES is the number of its pages in the page cache."""
-    return atomic_long_read(memcg.state[NR_FILE_PAGES]) == _cached(memcg, p) + _cached(memcg, q) + _cached(memcg, r)
+    return atomic_long_read(memcg.state[NR_FILE_PAGES]) == cached(memcg, p) + cached(memcg, q) + cached(memcg, r)
 
 
 def swapcache_is_counted(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
@@ -85,15 +88,16 @@ def file_mapped_sum_is_right(a, b, p):
 
 def usage_covers_pages(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I5: as many pages are charged to a group without children as are its own, or more while a move is going on."""
-    return atomic_long_read(memcg.memory.usage) >= _owned(memcg, p) + _owned(memcg, q) + _owned(memcg, r)
+    return atomic_long_read(memcg.memory.usage) >= owned(memcg, p) + owned(memcg, q) + owned(memcg, r)
 
 
 def usage_is_exact(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I5, after a move: just as many."""
-    return atomic_long_read(memcg.memory.usage) == _owned(memcg, p) + _owned(memcg, q) + _owned(memcg, r)
+    return atomic_long_read(memcg.memory.usage) == owned(memcg, p) + owned(memcg, q) + owned(memcg, r)
 
 
-def _owned(memcg, p: ptr[page]):
+def owned(memcg, p: ptr[page]):
+    """1 if the page is charged to the group."""
     return 1 if p and p.memcg_data == memcg else 0
 
 

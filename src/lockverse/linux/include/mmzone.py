@@ -1,7 +1,8 @@
 """The names of the counters that pages are accounted in.
 
-Source: include/linux/mmzone.h (node_stat_item) and include/linux/memcontrol.h, Linux 6.1. Modelled: those that move with a page.
-Left out: all that a single small page never touches (THPs, kernel stacks, workingset, NUMA).
+Source: include/linux/mmzone.h (node_stat_item) and include/linux/memcontrol.h, Linux 6.1. Modelled: those that move with a page;
+and what the simulator's groups count besides: huge pages, and the pages on the LRU's lists. A list is named by its inactive half: which half a
+page is on is left out. So are kernel stacks, workingset and NUMA.
 """
 
 from __future__ import annotations
@@ -21,3 +22,9 @@ NAMES = (
     "NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_FILE_PAGES", "NR_FILE_DIRTY", "NR_WRITEBACK", "NR_SHMEM", "NR_SWAPCACHE", "MEMCG_SWAP",
     "PGPGIN", "PGPGOUT",
 )  # fmt: skip
+
+NR_ANON_THPS = 10
+NR_INACTIVE_ANON = 11
+NR_INACTIVE_FILE = 12
+NR_UNEVICTABLE = 13
+NR_COUNTERS = 14  # of a group in the simulator; one in a scheme has the first ten

@@ -1,7 +1,7 @@
 """What a page is and how it is held: mapped, mapcounts, references, the folio lock.
 
 Source: include/linux/page-flags.h, mm.h, pagemap.h, Linux 6.1. Modelled: the folio lock (PG_locked), flags that are
-tested and changed in one step. Approximated: the folio lock is a mutex, so lockdep sees it, and only who took it gives it back; it sleeps and is no
+tested and changed in one step; folios of many pages where a page says what it is a part of. Approximated: the folio lock is a mutex, so lockdep sees it, and only who took it gives it back; it sleeps and is no
 RCU reader, as there. Left out: waiting for a flag with a wait queue: whoever waits looks on until it is so.
 """
 
@@ -26,8 +26,28 @@ def page_mapped(page):
 
 
 def folio_mapped(folio):
-    """Whether some pte maps the folio."""
+    """Whether some pte maps the folio, or of a huge page some pmd, or some pte one of its pages."""
+    if hasattr(folio, "compound_mapcount"):
+        if atomic_read(folio.compound_mapcount) >= 0:
+            return True
+        return any(page_mapped(one) for one in folio.pages)
     return page_mapped(folio)
+
+
+def folio_nr_pages(folio):
+    """How many small pages a folio is of: 1 in a scene, where there are no others."""
+    if hasattr(folio, "nr_pages"):
+        return folio.nr_pages
+    else:
+        return 1
+
+
+def page_folio(page):
+    """The folio that a page is a part of."""
+    if hasattr(page, "head"):
+        return page.head
+    else:
+        return page
 
 
 def PageAnon(page):

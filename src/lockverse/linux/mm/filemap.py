@@ -8,6 +8,7 @@ locked. Approximated: an array in place of the xarray. Left out: readahead, shad
 from __future__ import annotations
 
 from lockverse.lang import NULL, READ_ONCE, WRITE_ONCE, spin_lock, spin_unlock
+from lockverse.linux.include.errno import EEXIST
 from lockverse.linux.include.mmzone import NR_FILE_PAGES, NR_SHMEM
 from lockverse.linux.include.page_flags import folio_get, folio_try_get
 
@@ -33,12 +34,17 @@ def find_get_incore_page(mapping, index):
 
 
 def filemap_add_folio(mapping, folio, index, memcg):
-    """Put a new, locked page into the cache, charged to a group; 0, or -ENOMEM."""
+    """Put a new, locked page into the cache, charged to a group; 0, or -ENOMEM; in the simulator -EEXIST if another was faster."""
     ret = memcontrol.mem_cgroup_charge(folio, memcg)
     if ret:
         return ret
     folio_get(folio)
     spin_lock(mapping.i_pages_lock)
+    if hasattr(mapping, "i_mmap"):
+        if mapping.i_pages[index]:
+            spin_unlock(mapping.i_pages_lock)
+            swap.folio_put(folio)
+            return -EEXIST
     WRITE_ONCE(folio.mapping, mapping)
     WRITE_ONCE(mapping.i_pages[index], folio)
     memcontrol.__mod_lruvec_page_state(folio, NR_FILE_PAGES, 1)

@@ -2,9 +2,9 @@
 
 Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
-and mem_cgroup_move_account step by step. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
-counters are sums over CPUs (include/memcontrol.py); one vma stands for the walk over all. Left out: THPs, the stock, kmem, the memory+swap counter, events' thresholds,
-lru_add_drain_all (no page waits in a pagevec here), OOM and waitq. What 6.2 and later changed: linux/patches/.
+and mem_cgroup_move_account step by step; for the simulator's groups and mms also the stock, huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
+counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, the memory+swap counter, events' thresholds,
+lru_add_drain_all (no page waits in a pagevec here), reclaim, OOM and waitq. What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from lockverse.lang import (
     atomic_long_inc,
     atomic_read,
     cmpxchg,
+    down_read,
+    down_read_trylock,
     ptr,
     rcu_read_lock,
     rcu_read_unlock,
@@ -27,6 +29,7 @@ from lockverse.lang import (
     spin_lock,
     spin_unlock,
     synchronize_rcu,
+    up_read,
 )  # fmt: skip
 from lockverse.lang.task import current_task
 from lockverse.linux.include.errno import EBUSY, EINVAL, ENOMEM
@@ -36,6 +39,7 @@ from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.mmzone import (
     MEMCG_SWAP,
     NR_ANON_MAPPED,
+    NR_ANON_THPS,
     NR_FILE_DIRTY,
     NR_FILE_MAPPED,
     NR_FILE_PAGES,
@@ -47,17 +51,20 @@ from lockverse.linux.include.mmzone import (
 from lockverse.linux.include.page_flags import (
     PageAnon,
     folio_mapped,
+    folio_nr_pages,
     folio_test_dirty,
     folio_test_writeback,
     folio_try_get,
     folio_trylock,
     folio_unlock,
+    page_folio,
     page_mapped,
 )  # fmt: skip
 from lockverse.linux.include.pgtable import is_swap_pte, pte_none, pte_offset_map_lock, pte_present, pte_unmap_unlock
 
 from .filemap import find_get_incore_page
 from .page_counter import page_counter_try_charge, page_counter_uncharge
+from .pagewalk import page_tables
 from .swap import folio_isolate_lru, folio_put, folio_putback_lru
 from .swap_state import find_get_swap_page
 
@@ -65,6 +72,8 @@ MC_TARGET_NONE = 0
 MC_TARGET_PAGE = 1
 MC_TARGET_SWAP = 2
 MC_TARGET_DEVICE = 3
+
+MEMCG_CHARGE_BATCH = 64  # pages that are charged at once, and kept in stock
 
 mc = move_charge_struct()  # one move at a time: cgroup_mutex is held from can_attach to the clearing
 
@@ -147,9 +156,60 @@ def unlock_page_memcg(page):
 # Charging
 
 
+def consume_stock(memcg, nr_pages):
+    """Take a charge out of this CPU's stock; give whether it had enough of that group."""
+    stock = memcg.stock
+    if nr_pages > MEMCG_CHARGE_BATCH or stock.cached != memcg or stock.nr_pages < nr_pages:
+        return False
+    stock.nr_pages -= nr_pages
+    return True
+
+
+def drain_stock(stock):
+    """Give back what is in stock."""
+    old = stock.cached
+    if not old:
+        return
+    if stock.nr_pages:
+        page_counter_uncharge(old.memory, stock.nr_pages)
+        stock.nr_pages = 0
+    css_put(old)
+    stock.cached = NULL
+
+
+def refill_stock(memcg, nr_pages):
+    """Put charges into this CPU's stock, which holds those of one group, and not too many."""
+    stock = memcg.stock
+    if stock.cached != memcg:
+        drain_stock(stock)
+        css_get(memcg)
+        stock.cached = memcg
+    stock.nr_pages += nr_pages
+    if stock.nr_pages > MEMCG_CHARGE_BATCH:
+        drain_stock(stock)
+
+
+def try_charge_memcg(memcg, nr_pages):
+    """Charge pages by way of the stock; 0, or -ENOMEM when there is no room even with the stock given back. Nothing is reclaimed."""
+    if consume_stock(memcg, nr_pages):
+        return 0
+    batch = max(MEMCG_CHARGE_BATCH, nr_pages)
+    if page_counter_try_charge(memcg.memory, batch):
+        if batch > nr_pages:
+            refill_stock(memcg, batch - nr_pages)
+        return 0
+    if page_counter_try_charge(memcg.memory, nr_pages):
+        return 0
+    drain_stock(memcg.stock)
+    return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
+
+
 def try_charge(memcg, nr_pages):
     """Charge pages to a group and those above it; 0, or -ENOMEM."""
-    return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
+    if hasattr(memcg, "stock"):
+        return try_charge_memcg(memcg, nr_pages)
+    else:
+        return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
 
 
 def cancel_charge(memcg, nr_pages):
@@ -169,7 +229,7 @@ def mem_cgroup_charge_statistics(memcg, nr_pages):
 
 def mem_cgroup_charge(folio, memcg):
     """Charge a new folio, that nobody else sees yet."""
-    ret = try_charge(memcg, 1)
+    ret = try_charge(memcg, folio_nr_pages(folio))
     if ret:
         return ret
     css_get(memcg)
@@ -184,7 +244,7 @@ def mem_cgroup_uncharge(folio):
     if not memcg:
         return
     WRITE_ONCE(folio.memcg_data, NULL)
-    page_counter_uncharge(memcg.memory, 1)
+    page_counter_uncharge(memcg.memory, folio_nr_pages(folio))
     mem_cgroup_charge_statistics(memcg, -1)
     css_put(memcg)
 
@@ -256,8 +316,12 @@ def move_account_state(folio, from_, to):
     """Take a folio out of the counters of one group and put it into those of another, as its state is now."""
     if PageAnon(folio):
         if folio_mapped(folio):
-            __mod_memcg_state(from_, NR_ANON_MAPPED, -1)
-            __mod_memcg_state(to, NR_ANON_MAPPED, 1)
+            __mod_memcg_state(from_, NR_ANON_MAPPED, -folio_nr_pages(folio))
+            __mod_memcg_state(to, NR_ANON_MAPPED, folio_nr_pages(folio))
+            if hasattr(folio, "compound_mapcount"):
+                if folio.nr_pages > 1:
+                    __mod_memcg_state(from_, NR_ANON_THPS, -folio.nr_pages)
+                    __mod_memcg_state(to, NR_ANON_THPS, folio.nr_pages)
     else:
         __mod_memcg_state(from_, NR_FILE_PAGES, -1)
         __mod_memcg_state(to, NR_FILE_PAGES, 1)
@@ -311,16 +375,55 @@ def mem_cgroup_move_swap_account(slot, from_, to):
     return 0
 
 
+def get_mctgt_type_thp(page):
+    """What there is to move behind a pmd that maps a huge page. Under the pmd lock. It is not asked whether the page is a file's."""
+    if mc.flags & MOVE_ANON and folio_memcg(page) == mc.from_:
+        return MC_TARGET_PAGE
+    return MC_TARGET_NONE
+
+
+def mem_cgroup_move_charge_huge_pmd(mm):
+    """Move the huge page that a pmd maps, if the precharge has room for it."""
+    pte_offset_map_lock(mm)
+    page = mm.pgtable.huge
+    if mc.precharge >= page.nr_pages and get_mctgt_type_thp(page) == MC_TARGET_PAGE and folio_isolate_lru(page):
+        if not mem_cgroup_move_account(page, mc.from_, mc.to):
+            mc.precharge -= page.nr_pages
+            mc.moved_charge += page.nr_pages
+        folio_putback_lru(page)
+    pte_unmap_unlock(mm)
+
+
+def mem_cgroup_count_precharge_huge_pmd(mm):
+    """How many pages would move behind a pmd that maps a huge page."""
+    pte_offset_map_lock(mm)
+    page = mm.pgtable.huge
+    count = page.nr_pages if get_mctgt_type_thp(page) == MC_TARGET_PAGE else 0
+    pte_unmap_unlock(mm)
+    return count
+
+
 def mem_cgroup_move_charge_pte_range(vma):
     """Move what is behind each pte of a vma, as far as the precharge goes. Holds the pte lock all along."""
     mm = vma.vm_mm
+    if hasattr(vma, "shared"):
+        if mm.pgtable.huge:
+            mem_cgroup_move_charge_huge_pmd(mm)
+            return
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
+        if hasattr(vma, "shared"):
+            if not mc.precharge:
+                mem_cgroup_do_precharge(1)
         if not mc.precharge:
             break
         ptep = mm.pgtable.pte[addr]
         target, page = get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
+            if hasattr(page, "nr_pages"):
+                if page_folio(page).nr_pages > 1:  # a part of a huge page does not move by itself
+                    folio_put(page)
+                    continue
             if folio_isolate_lru(page):
                 if not mem_cgroup_move_account(page, mc.from_, mc.to):
                     mc.precharge -= 1
@@ -336,6 +439,9 @@ def mem_cgroup_move_charge_pte_range(vma):
 def mem_cgroup_count_precharge_pte_range(vma):
     """How many ptes of a vma have something behind them that would move."""
     mm = vma.vm_mm
+    if hasattr(vma, "shared"):
+        if mm.pgtable.huge:
+            return mem_cgroup_count_precharge_huge_pmd(mm)
     count = 0
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
@@ -346,12 +452,33 @@ def mem_cgroup_count_precharge_pte_range(vma):
     return count
 
 
-def mem_cgroup_can_attach(vma, from_, to, flags):
+def mem_cgroup_count_precharge(mm):
+    """How many charges may come with an mm, or with the vma that stands for it."""
+    if hasattr(mm, "mmap"):
+        count = 0
+        down_read(mm.mmap_lock)
+        for part in page_tables(mm):
+            count += mem_cgroup_count_precharge_pte_range(part)
+        up_read(mm.mmap_lock)
+        return count
+    else:
+        return mem_cgroup_count_precharge_pte_range(mm)
+
+
+def mem_cgroup_do_precharge(count):
+    """Charge the new group for what may come; 0 or -ENOMEM. More may come than was counted, if pages have been mapped since."""
+    error = try_charge(mc.to, count)
+    if not error:
+        mc.precharge += count
+    return error
+
+
+def mem_cgroup_can_attach(mm, from_, to, flags):
     """A task goes from one group to another: note the move, and charge the new group for all that may come. 0, or -ENOMEM."""
     mc.from_ = from_
     mc.to = to
     mc.flags = flags
-    count = mem_cgroup_count_precharge_pte_range(vma)
+    count = mem_cgroup_count_precharge(mm)
     if count and try_charge(to, count):
         mc.from_ = NULL
         mc.to = NULL
@@ -360,17 +487,30 @@ def mem_cgroup_can_attach(vma, from_, to, flags):
     return 0
 
 
-def mem_cgroup_move_charge(vma):
-    """Move the charges of a vma: first everybody learns that folio_memcg_lock takes the move lock now."""
+def mem_cgroup_walk_and_move(mm):
+    """Move the charges of a whole mm. Its lock is only tried: who holds it for writing may wait for a charge, which waits for this
+    move. So on each failure what is charged in advance is given back, and it is tried again."""
+    while not down_read_trylock(mm.mmap_lock):
+        __mem_cgroup_clear_mc()
+    for part in page_tables(mm):
+        mem_cgroup_move_charge_pte_range(part)
+    up_read(mm.mmap_lock)
+
+
+def mem_cgroup_move_charge(mm):
+    """Move the charges of an mm, or of the vma that stands for it: first everybody learns that folio_memcg_lock takes the move lock now."""
     from_ = mc.from_
     atomic_inc(from_.moving_account)
     synchronize_rcu()
-    mem_cgroup_move_charge_pte_range(vma)
+    if hasattr(mm, "mmap"):
+        mem_cgroup_walk_and_move(mm)
+    else:
+        mem_cgroup_move_charge_pte_range(mm)
     atomic_dec(from_.moving_account)
 
 
-def mem_cgroup_clear_mc():
-    """After the move: give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
+def __mem_cgroup_clear_mc():
+    """Give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
     to, from_ = mc.to, mc.from_
     if mc.precharge:
         page_counter_uncharge(to.memory, mc.precharge)
@@ -381,12 +521,17 @@ def mem_cgroup_clear_mc():
     if mc.moved_swap:
         page_counter_uncharge(to.memory, mc.moved_swap)  # what is in swap is not in memory
         mc.moved_swap = 0
+
+
+def mem_cgroup_clear_mc():
+    """The end of the move."""
+    __mem_cgroup_clear_mc()
     mc.from_ = NULL
     mc.to = NULL
 
 
-def mem_cgroup_move_task(vma):
+def mem_cgroup_move_task(mm):
     """The move of charges after the task itself has moved."""
     if mc.to:
-        mem_cgroup_move_charge(vma)
+        mem_cgroup_move_charge(mm)
         mem_cgroup_clear_mc()

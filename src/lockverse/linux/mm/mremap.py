@@ -20,5 +20,8 @@ def move_ptes(vma, old_addr, new_addr):
     if not pte_none(pte):
         flush_tlb_page(mm, old_addr)
         new_pte.page = old_pte.page
+        if hasattr(old_pte, "special"):
+            new_pte.special = old_pte.special
+            old_pte.special = False
         set_pte(new_pte, pte)
     pte_unmap_unlock(mm)

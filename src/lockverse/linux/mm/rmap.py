@@ -1,16 +1,16 @@
 """Reverse mapping: how many ptes map a page, the counters that follow, and walks from a page to its ptes.
 
-Source: mm/rmap.c, Linux 6.1. Modelled: adding and removing for anonymous and file pages, with folio_memcg_lock where 6.1 has it; fork's
-plain increments; folio_mkclean; try_to_unmap. Approximated: a page's mappings are given to a walk as an array of vmas, one for each pte,
-in place of the anon_vma and i_mmap trees. Left out: compound pages, mlock, page_idle, the batching of TLB flushes in reclaim.
+Source: mm/rmap.c, Linux 6.1. Modelled: adding and removing for anonymous and file pages, with folio_memcg_lock where 6.1 has it; the same for anonymous huge
+pages that a pmd maps; fork's plain increments; folio_mkclean; try_to_unmap. Approximated: a page's mappings are given to a walk as an array of vmas, one for each pte,
+in place of the anon_vma and i_mmap trees. Left out: huge pages of files, page_idle, the batching of TLB flushes in reclaim.
 """
 
 from __future__ import annotations
 
 from lockverse.lang import READ_ONCE, atomic_add_negative, atomic_inc, atomic_inc_and_test, atomic_set
 from lockverse.linux.include.mm_types import pte_state
-from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED
-from lockverse.linux.include.page_flags import PageAnon, PageKsm, page_mapped
+from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED
+from lockverse.linux.include.page_flags import PageAnon, PageKsm, folio_nr_pages, page_mapped
 from lockverse.linux.include.pgtable import (
     pte_dirty,
     pte_offset_map_lock,
@@ -90,6 +90,42 @@ def page_remove_rmap(page):
     if atomic_add_negative(-1, page._mapcount):
         idx = NR_ANON_MAPPED if PageAnon(page) else NR_FILE_MAPPED
         __mod_lruvec_page_state(page, idx, -1)
+    unlock_page_memcg(page)
+
+
+def page_add_new_anon_compound_rmap(page):
+    """Count the pmd that maps a new huge page. Under the pmd lock."""
+    atomic_set(page.compound_mapcount, 0)
+    nr = folio_nr_pages(page)
+    __mod_lruvec_page_state(page, NR_ANON_THPS, nr)
+    __mod_lruvec_page_state(page, NR_ANON_MAPPED, nr)
+
+
+def page_dup_compound_rmap(page):
+    """Fork: count one more pmd of a huge page that is mapped already. Under both pmd locks."""
+    atomic_inc(page.compound_mapcount)
+
+
+def page_remove_anon_compound_rmap(page):
+    """The last pmd out takes a huge page out of the group's counters, but for the small pages that ptes still map."""
+    if not atomic_add_negative(-1, page.compound_mapcount):
+        return
+    nr = folio_nr_pages(page)
+    __mod_lruvec_page_state(page, NR_ANON_THPS, -nr)
+    if page.double_map:
+        page.double_map = False
+        nr = 0
+        for one in page.pages:
+            if atomic_add_negative(-1, one._mapcount):
+                nr += 1
+    if nr:
+        __mod_lruvec_page_state(page, NR_ANON_MAPPED, -nr)
+
+
+def page_remove_compound_rmap(page):
+    """Count a pmd that maps a huge page no longer. Under the pmd lock."""
+    lock_page_memcg(page)
+    page_remove_anon_compound_rmap(page)
     unlock_page_memcg(page)
 
 

@@ -11,13 +11,13 @@ from lockverse.linux.mm import memcontrol
 
 
 @patch(memcontrol.mem_cgroup_can_attach)
-def mem_cgroup_can_attach(vma, from_, to, flags):
+def mem_cgroup_can_attach(mm, from_, to, flags):
     """A task goes from one group to another: its pages stay."""
     return 0
 
 
 @patch(memcontrol.mem_cgroup_move_task)
-def mem_cgroup_move_task(vma):
+def mem_cgroup_move_task(mm):
     """Nothing moves."""
 
 

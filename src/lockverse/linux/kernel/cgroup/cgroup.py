@@ -35,6 +35,20 @@ def cgroup_attach_task(vma, from_, to, flags):
     return error
 
 
+def cgroup_migrate_task(task, to):
+    """A task of the simulator goes to another group. Its charges go along if that group wants them and the task is the owner of its mm.
+    0 or -ENOMEM."""
+    mutex_lock(cgroup.cgroup_mutex)
+    mm, error = task.mm, 0
+    if to.move_charge_at_immigrate and mm.owner is task:
+        error = mem_cgroup_can_attach(mm, task.memcg, to, to.move_charge_at_immigrate)
+    if not error:
+        task.memcg = to
+        mem_cgroup_move_task(mm)
+    mutex_unlock(cgroup.cgroup_mutex)
+    return error
+
+
 def css_kill(memcg):
     """From here on the group is dying."""
     WRITE_ONCE(memcg.css_dying, True)
