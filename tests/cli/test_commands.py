@@ -80,7 +80,7 @@ def test_parameters() -> None:
     assert "8 states" in run("check", "p.py", "--param", "n=3").out
     table = run("check", "p.py", "--all").out.splitlines()
     assert len(table) == 9 and table[-1] == "scene holds for all its 6 choices"
-    assert len(run("check", "p.py", "--all", "--param", "n=1").out.splitlines()) == 3
+    assert len(run("check", "p.py", "--all", "--param", "n=1").out.splitlines()) == 5
     wrong = run("check", "p.py", "--param", "n=9")
     assert wrong.code == 4 and "error[K007]" in wrong.err and "1, 2, 3" in wrong.err
     assert "error[K007]" in run("check", "p.py", "--param", "m=1").err
