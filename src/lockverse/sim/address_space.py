@@ -318,8 +318,8 @@ def _unmap_page(file: Inode, index: int) -> None:
 
 
 def evict(file: Inode) -> None:
-    """A file without a name and without mappings goes."""
-    if not file.linked and not file.mappings:
+    """A file without a name, without mappings and that nobody has open goes."""
+    if not file.linked and not file.mappings and not file.users:
         truncate_range(file, 0, _END)
 
 
