@@ -288,7 +288,8 @@ def zap(vma: Vma, start: int, end: int, *, even_cows: bool = True) -> None:
         table = part.vm_mm
         if table.huge and part.vm_end - part.vm_start == PTES_PER_TABLE:
             zap_huge_pmd(Gather(part), part)
-            del table.mm.tables[table.start // PTES_PER_TABLE]
+            if table.mm.users < 2:  # another task may be about to use the table
+                table.mm.tables.pop(table.start // PTES_PER_TABLE, None)
             continue
         if table.huge:
             split_huge_pmd(part)

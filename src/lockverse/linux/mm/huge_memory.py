@@ -69,9 +69,18 @@ def copy_huge_pmd(dst, src):
     pte_unmap_unlock(dst)
 
 
-def can_reuse_huge_pmd(page):
-    """Whether a huge page that is mapped read-only can simply be written to."""
-    return page.exclusive or atomic_read(page._refcount) == 1
+def do_huge_pmd_wp_page(vma):
+    """A write to a huge page that is mapped read-only: it is written to if nobody else has it, and split if not."""
+    mm = vma.vm_mm
+    pte_offset_map_lock(mm)
+    page = mm.pgtable.huge
+    if page and (page.exclusive or atomic_read(page._refcount) == 1):
+        page.exclusive = True
+        mm.pgtable.writable = True
+        pte_unmap_unlock(mm)
+        return
+    pte_unmap_unlock(mm)
+    split_huge_pmd(vma)
 
 
 def zap_huge_pmd(tlb, vma):
@@ -79,6 +88,9 @@ def zap_huge_pmd(tlb, vma):
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     page = mm.pgtable.huge
+    if not page:
+        pte_unmap_unlock(mm)
+        return
     mm.pgtable.huge = NULL
     page_remove_compound_rmap(page)
     if vma.locked:
