@@ -73,7 +73,7 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
             continue
         if vma.vm_file and vma.vm_pgoff + addr - vma.vm_start >= vma.vm_file.size:
             return -EFAULT
-        if table is None or table.huge or part is None:
+        if table is None or table.huge or part is None or part.vm_mm is not table:
             table = _huge_fault(vma, addr, write)
             if table.huge:
                 return 0

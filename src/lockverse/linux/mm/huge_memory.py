@@ -27,7 +27,7 @@ def do_huge_pmd_anonymous_page(vma, page):
     if mem_cgroup_charge(page, READ_ONCE(mm.memcg)):
         return -ENOMEM
     pte_offset_map_lock(mm)
-    if mm.pgtable.huge or mm.pgtable.pte:  # somebody was faster
+    if mm.pgtable.huge or mm.pgtable.pte or mm.pgtable.gone:  # somebody was faster
         pte_unmap_unlock(mm)
         folio_put(page)
         return 0
@@ -44,7 +44,7 @@ def do_huge_pmd_anonymous_page(vma, page):
 def do_huge_pmd_zero_page(mm):
     """A read fault there: the huge zero page. It is here what its split makes of it, a zero page for each pte."""
     pte_offset_map_lock(mm)
-    if mm.pgtable.huge or mm.pgtable.pte:
+    if mm.pgtable.huge or mm.pgtable.pte or mm.pgtable.gone:
         pte_unmap_unlock(mm)
         return
     for addr in range(mm.pgtable.start, mm.pgtable.start + mm.pgtable.size):
@@ -91,7 +91,7 @@ def zap_huge_pmd(tlb, vma):
     if not page:
         pte_unmap_unlock(mm)
         return
-    mm.pgtable.huge = NULL
+    mm.pgtable.clear()
     page_remove_compound_rmap(page)
     if vma.locked:
         munlock_folio(page)

@@ -126,7 +126,7 @@ def do_anonymous_page(vma, addr, page):
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
     if hasattr(vma, "shared"):
-        if mm.pgtable.huge:  # a huge page has come meanwhile
+        if mm.pgtable.huge or mm.pgtable.gone:  # a huge page has come meanwhile, or gone and the table with it
             pte_unmap_unlock(mm)
             folio_put(page)
             return 0
@@ -148,7 +148,7 @@ def do_anonymous_zero_page(vma, addr):
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
-    if pte_none(READ_ONCE(ptep.pte)) and not mm.pgtable.huge:
+    if pte_none(READ_ONCE(ptep.pte)) and not (mm.pgtable.huge or mm.pgtable.gone):
         ptep.page = NULL
         ptep.special = True
         set_pte(ptep, pte_state.readonly)
