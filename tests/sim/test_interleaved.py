@@ -91,6 +91,8 @@ def test_names_have_the_order_of_the_file() -> None:
     text = "mkcg A\nspawn w A\nvmfork w c\nfile f 4\nmap w r anon 4\ntouch c r 0 4 w\nunmap c r\nmap w r anon 2\nmap w s file f 0 4 shared\nunlink f\ntouch w s 0 4 w\nexit c\nexit w\ncheck\n"
     for seed in range(10):
         assert set(_interleaved(text, 1, seed).run.recording.results) == {0}
+    failing = "mkcg A\nspawn w A\nspawn v A\nmap v r anon 4\nmap w r anon 9\nunmap w r 0 4\nmremap w r 3 4 2000\ntouch v r 0 4 w\ntouch w r 6 3 w\n"
+    assert _interleaved(failing, 1, 0).run.recording.results == [0, 0, 0, 0, 0, 0, -14, 0, 0]  # what did not move has nine pages still
     with pytest.raises(Rejected):
         _interleaved("mkcg A\nspawn w A\nexit w\nexit w\n", 1, 0)
 

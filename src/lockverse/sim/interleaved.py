@@ -47,7 +47,7 @@ class Interleaved:
                 yield from self._all(together)
                 self.run.do(operation)  # refuses it
             together.append(operation)
-            if not isinstance(operation, ALONE):
+            if not isinstance(operation, (*ALONE, Mremap)):  # a mremap can fail; whatever its result decides is not done at once with it
                 self.run.names.note(operation, 0)
         yield from self._all(together)
 
@@ -66,6 +66,8 @@ class Interleaved:
         else:
             results = self._scheduler.run(together)
             for operation, result in zip(together, results, strict=True):
+                if isinstance(operation, Mremap):
+                    self.run.names.note(operation, result)
                 yield self.run.took(operation, result)
         self._huge = self._huge or any(operation.name == "hugepage" for operation in together)
         if not isinstance(together[0], Check | Owners):
