@@ -56,17 +56,32 @@ def reached(scene: lang_scene.Scene) -> list[FunctionType]:
     return sorted(found, key=lambda one: (one.__module__, one.__code__.co_firstlineno))
 
 
+class _Scene(ast.NodeTransformer):
+    """What a scene has of a function: where it asks for a field with hasattr, that is one of the simulator's structs only."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        asks = isinstance(node.test, ast.Call) and isinstance(node.test.func, ast.Name) and node.test.func.id == "hasattr"
+        return (node.orelse or [ast.Pass()]) if asks else node
+
+
+def _of_a_scene(function: FunctionType) -> ast.AST:
+    found = Sources().find(function)
+    assert found is not None
+    return _Scene().visit(ast.parse(ast.unparse(found[1])))
+
+
 def _called(function: FunctionType) -> list[Any]:
-    names = [function.__globals__.get(name) for name in function.__code__.co_names]
+    nodes = list(ast.walk(_of_a_scene(function)))
+    texts = [node.id for node in nodes if isinstance(node, ast.Name)] + [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    names = [function.__globals__.get(name) for name in texts]
     modules = [one for one in names if isinstance(one, ModuleType)]
-    return names + [getattr(module, name, None) for module in modules for name in function.__code__.co_names]
+    return names + [getattr(module, name, None) for module in modules for name in texts]
 
 
 def mutants(function: FunctionType) -> Iterator[Mutant]:
     """All mutants of one function."""
-    found = Sources().find(function)
-    assert found is not None
-    calls = [(node.func.id, ast.unparse(node)) for node in ast.walk(found[1]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    calls = [(node.func.id, ast.unparse(node)) for node in ast.walk(_of_a_scene(function)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     texts = {text for _, text in calls}
     for name, text in dict.fromkeys(calls):
         if name in ALONE:

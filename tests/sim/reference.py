@@ -467,8 +467,6 @@ class Reference:
                 self._cached(vma.file, index, mm.group())
             except NoMemory:
                 page.free()
-                page.group.events["pgpgin"] -= 1
-                page.group.events["pgpgout"] -= 1
                 raise
             mm.set(address, page)
             return

@@ -27,12 +27,13 @@ class Answers:
     def of(self, ran: Run, operation: Operation) -> str:
         """Do an operation; its text ends in a newline. Raises Rejected."""
         if not self.trace:
-            return self._text(ran.do(operation), ran)
+            return self.text(ran.do(operation), ran)
         with Calls() as calls:
             step = ran.do(operation)
-        return self._text(step, ran) + calls.text()
+        return self.text(step, ran) + calls.text()
 
-    def _text(self, step: Step, ran: Run) -> str:
+    def text(self, step: Step, ran: Run) -> str:
+        """What an operation that was done has answered."""
         if step.statistics is not None:
             shown = tree(step.statistics, ran.names, self.version) if self.tree else self._files(step.statistics)
             return f"{step.operation.text}\n{shown}"

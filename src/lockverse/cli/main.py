@@ -198,6 +198,8 @@ def _run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--cgroup", type=int, choices=(1, 2), metavar="1|2", help="the version of cgroups, if the workload does not say (default: 1)")
     one.add_argument("-i", "--interactive", action="store_true", help="read operations from the terminal; after those of WORKLOAD, if one is given")
     one.add_argument("--random", type=int, metavar="SEED", help="make a workload, run it, and look after each operation whether the books agree")
+    one.add_argument("--schedule", choices=("random",), help="run what several workers do at once, interleaved at the steps of the checker; needs no order but that of each worker")
+    one.add_argument("--seed", type=int, metavar="N", help="which schedule (default: 0)")
     one.add_argument("--operations", type=_positive, metavar="N", help="so many operations of a random workload (default: 60)")
     group = one.add_argument_group("what is printed")
     group.add_argument("--tree", action="store_true", help="the groups as a tree with their charges, in place of the kernel's files")

@@ -17,8 +17,8 @@ from .output import Exit, say
 
 def run_random(options: argparse.Namespace) -> int:
     """Run one seed; gives the exit code."""
-    if options.workload is not None or options.interactive:
-        raise UsageError("--random makes its workload; leave out the other")
+    if options.workload is not None or options.interactive or options.schedule is not None:
+        raise UsageError("--random makes its workload and runs it in order; leave out the other")
     version, operations = options.cgroup or 1, options.operations or OPERATIONS
     ran, failure = random_run(options.random, operations, version, System)
     if failure is None:

@@ -30,6 +30,10 @@ def run(options: argparse.Namespace) -> int:
         return run_random(options)
     if options.operations is not None:
         raise UsageError("--operations is for --random")
+    if options.seed is not None and options.schedule is None:
+        raise UsageError("--seed is for --schedule")
+    if options.schedule is not None and (options.interactive or options.trace):
+        raise UsageError("--schedule runs a whole workload, several operations at once: without -i and --trace")
     if options.workload is None and not options.interactive:
         raise UsageError("run what? name a workload file, or read operations from the terminal with -i")
     if options.json and options.interactive:
@@ -39,6 +43,10 @@ def run(options: argparse.Namespace) -> int:
     if workload.diagnostics:
         return Exit.REJECTED
     version = _version(options.cgroup, workload.cgroup_version)
+    if options.schedule is not None:
+        from .schedules import run_scheduled
+
+        return run_scheduled(name, version, workload.operations, texts, options)
     ran, answers = Run(System(version), version, name), Answers(version, options)
     code = _all(workload.operations, ran, answers, texts, quiet=options.json)
     if options.interactive and code == Exit.HOLDS:

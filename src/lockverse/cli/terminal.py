@@ -72,8 +72,8 @@ def _command(words: list[str], ran: Run, answers: Answers) -> str:
 
 
 def _help() -> str:
-    lines = [f"{line:70} {_doc(one)[0]}" for one in OPERATIONS.values() for line in usage(one)]
-    return "\n".join([*lines, *(f"{name:70} {text}" for name, text in _COMMANDS.items()), ""])
+    lines = [f"{line:50} {_doc(one)[0]}" for one in OPERATIONS.values() for line in usage(one)]
+    return "\n".join([*lines, *(f"{name:50} {text}" for name, text in _COMMANDS.items()), ""])
 
 
 def _help_of(name: str) -> str:

@@ -29,7 +29,7 @@ from .objects import PTES_PER_TABLE, Gather, Inode, Ptes, Semaphore, Spinlock, T
 class PageTable(mm_struct):
     """A page table, and what `linux/` takes for the mm that it belongs to."""
 
-    __slots__ = ("huge", "mm", "nr_tlbs", "pte", "ptl", "size", "start", "writable")
+    __slots__ = ("gone", "huge", "mm", "nr_tlbs", "pte", "ptl", "size", "start", "writable")
     __setattr__ = object.__setattr__
 
     def __init__(self, mm: Mm, index: int) -> None:
@@ -37,8 +37,13 @@ class PageTable(mm_struct):
         self.start, self.size = index * PTES_PER_TABLE, PTES_PER_TABLE
         self.pte = Ptes()
         self.huge: Any = NULL
-        self.writable = False
+        self.writable = self.gone = False
         self.nr_tlbs = 0
+
+    def clear(self) -> None:
+        """The pmd that mapped a huge page is empty: there is no page table, though somebody may have looked it up. Under its lock."""
+        self.huge, self.gone = NULL, True
+        self.mm.tables.pop(self.start // PTES_PER_TABLE, None)
 
     @property
     def memcg(self) -> Any:
@@ -288,7 +293,6 @@ def zap(vma: Vma, start: int, end: int, *, even_cows: bool = True) -> None:
         table = part.vm_mm
         if table.huge and part.vm_end - part.vm_start == PTES_PER_TABLE:
             zap_huge_pmd(Gather(part), part)
-            del table.mm.tables[table.start // PTES_PER_TABLE]
             continue
         if table.huge:
             split_huge_pmd(part)
@@ -318,8 +322,8 @@ def _unmap_page(file: Inode, index: int) -> None:
 
 
 def evict(file: Inode) -> None:
-    """A file without a name and without mappings goes."""
-    if not file.linked and not file.mappings:
+    """A file without a name, without mappings and that nobody has open goes."""
+    if not file.linked and not file.mappings and not file.users:
         truncate_range(file, 0, _END)
 
 

@@ -17,10 +17,9 @@ from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.page_flags import folio_lock, folio_unlock
 from lockverse.linux.mm.filemap import filemap_add_folio
 from lockverse.linux.mm.huge_memory import (
-    can_reuse_huge_pmd,
     do_huge_pmd_anonymous_page,
+    do_huge_pmd_wp_page,
     do_huge_pmd_zero_page,
-    split_huge_pmd,
 )
 from lockverse.linux.mm.memory import (
     do_anonymous_page,
@@ -74,7 +73,7 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
             continue
         if vma.vm_file and vma.vm_pgoff + addr - vma.vm_start >= vma.vm_file.size:
             return -EFAULT
-        if table is None or table.huge or part is None:
+        if table is None or table.huge or part is None or part.vm_mm is not table:
             table = _huge_fault(vma, addr, write)
             if table.huge:
                 return 0
@@ -95,10 +94,8 @@ def _huge_fault(vma: Vma, addr: int, write: bool) -> PageTable:
     known = addr // PTES_PER_TABLE in mm.tables
     table: PageTable = mm.table(addr)
     if known:
-        if table.huge and can_reuse_huge_pmd(table.huge):
-            table.huge.exclusive = table.writable = True
-        elif table.huge:
-            split_huge_pmd(_part(vma, table))
+        if table.huge:
+            do_huge_pmd_wp_page(_part(vma, table))
         return table
     if vma.hugepage and not vma.vm_file and vma.vm_start <= table.start and table.start + table.size <= vma.vm_end:
         vma.prepare_anon_vma()
@@ -131,16 +128,19 @@ def _file_fault(vma: Vma, part: Part, pte: Pte, addr: int, write: bool) -> int:
         do_fault_around(part, addr)
         if pte.pte is not NONE:
             return 0
-    error = cache_page(file, index, memcg)
-    if error:
-        return error
-    if index >= file.size:  # truncated meanwhile
-        truncate_range(file, file.size, index + 1)
-        return -EFAULT
     if write and not vma.shared:
         vma.prepare_anon_vma()
-        return int(do_cow_fault(part, addr, Page(anon=True)))
-    return int(do_fault(part, addr, write))
+        return int(do_cow_fault(part, addr, Page(anon=True), _fault))
+    return _fault(file, index, memcg) or int(do_fault(part, addr, write))
+
+
+def _fault(file: Inode, index: int, memcg: Any) -> int:
+    """Have a page that is faulted on in the cache: 0, -ENOMEM, -EFAULT if the file has become too short meanwhile."""
+    error = cache_page(file, index, memcg)
+    if not error and index >= file.size:
+        truncate_range(file, file.size, index + 1)
+        return -EFAULT
+    return error
 
 
 def cache_page(file: Inode, index: int, memcg: Any) -> int:

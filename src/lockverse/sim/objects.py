@@ -194,7 +194,7 @@ class Cache(dict[int, Any]):
 class Inode(address_space):
     """A file of tmpfs, or of ramfs, whose pages are never evicted: its size in pages, whether it has a name, and the mappings of it."""
 
-    __slots__ = ("i_mmap", "linked", "mappings", "size", "unevictable")
+    __slots__ = ("i_mmap", "linked", "mappings", "size", "unevictable", "users")
     __setattr__ = object.__setattr__
 
     def __init__(self, size: int, *, ramfs: bool = False, linked: bool = True) -> None:
@@ -205,6 +205,7 @@ class Inode(address_space):
         self.size, self.unevictable, self.linked = size, ramfs, linked
         self.mappings: list[Any] = []
         self.i_mmap = Semaphore()  # guards them
+        self.users = 0  # that have it open
 
     def cached(self, start: int, end: int) -> Iterator[int]:
         """The offsets of pages that are there, from start to before end."""

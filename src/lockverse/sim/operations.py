@@ -204,7 +204,6 @@ class Map(Operation):
     """mmap() of N pages under a new name: private anonymous, shared anonymous, or of a file from page OFF.
 
     Regions are 64 MiB apart, each with page tables of its own; @SLOT+PAGE puts one elsewhere (a slot is 64 MiB).
-    `offset` and `sharing` are of a file's only; `slot` is None where nothing was said.
     """
 
     name = "map"
@@ -217,10 +216,10 @@ class Map(Operation):
     region: str
     kind: str  # anon, shanon, file
     pages: int
-    file: str = ""
+    file: str = ""  # this and the next two are of a file's mapping only
     offset: int = 0
-    sharing: str = ""  # shared, private: of a file's mapping only
-    slot: int | None = None
+    sharing: str = ""  # shared, private
+    slot: int | None = None  # None: nothing was said
     page: int = 0
 
 

@@ -54,8 +54,15 @@ class Run:
             raise Rejected((wrong,))
         step = self._step(operation)
         self.names.note(operation, step.result)
+        return self._noted(step)
+
+    def took(self, operation: Operation, result: int) -> Step:
+        """Take down an operation that was done, and noted, elsewhere."""
+        return self._noted(Step(len(self.recording.ops), operation, result))
+
+    def _noted(self, step: Step) -> Step:
         record = self.recording
-        record.ops.append(operation.text)
+        record.ops.append(step.operation.text)
         record.results.append(step.result)
         if step.owners is not None:
             record.owners[step.number] = step.owners

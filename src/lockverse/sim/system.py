@@ -10,12 +10,12 @@ language (workload.py), names that are unknown (names.py), and printing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from typing import Any
 
 from lockverse.lang import NULL, down_read, down_write, running, up_read, up_write
-from lockverse.linux.include.errno import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP
+from lockverse.linux.include.errno import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP
 from lockverse.linux.include.pgtable import pte_present
 from lockverse.linux.kernel.cgroup.cgroup import cgroup_migrate_task
 from lockverse.linux.mm.memcontrol import mc
@@ -29,6 +29,14 @@ from .address_space import evict as evict_file
 from .faults import cache_page, touch
 from .groups import Group, Groups, online
 from .objects import PTES_PER_TABLE, SLOT, Inode, Task
+
+
+class _Failed(Exception):
+    """A call fails: what it names has gone, or is not there yet, which only happens among operations that are interleaved."""
+
+    def __init__(self, result: int) -> None:
+        super().__init__(result)
+        self.result = result
 
 
 class System:
@@ -49,7 +57,10 @@ class System:
 
     def call(self, operation: ops.Operation) -> int:
         """The same, as the task that runs already."""
-        return _CALLS[type(operation)](self, operation)
+        try:
+            return _CALLS[type(operation)](self, operation)
+        except _Failed as failed:
+            return failed.result
 
     def task(self, worker: str) -> Task:
         """The process of that name; the first of all for what no worker does."""
@@ -95,6 +106,8 @@ class System:
     def _range(self, operation: Any) -> tuple[Mm, int, int]:
         """The address space of a worker, and the pages of a region that are meant."""
         mm = self.workers[operation.worker].mm
+        if operation.region not in mm.regions:
+            raise _Failed(-EFAULT)
         start, pages = mm.regions[operation.region]
         offset = operation.offset
         return mm, start + offset, start + (pages if operation.pages is None else offset + operation.pages)
@@ -186,26 +199,40 @@ class System:
 
     # Files
 
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Inode]:
+        """A file, which stays while it is open."""
+        file = self.files.get(name)
+        if file is None:
+            raise _Failed(-ENOENT)
+        file.users += 1
+        try:
+            yield file
+        finally:
+            file.users -= 1
+            evict_file(file)
+
     def _file(self, one: ops.File) -> int:
         self.files[one.file] = Inode(one.pages, ramfs=one.ramfs)
         return 0
 
     def _unlink(self, one: ops.Unlink) -> int:
-        file = self.files.pop(one.file)
-        file.linked = False
-        evict_file(file)
+        with self._open(one.file) as file:
+            self.files.pop(one.file, None)
+            file.linked = False
         return 0
 
     def _truncate(self, one: ops.Truncate) -> int:
-        file = self.files[one.file]
-        before, file.size = file.size, one.pages
-        if one.pages < before:
-            unmap_mapping_range(file, one.pages, before, even_cows=True)
-            truncate_range(file, one.pages, before)
+        with self._open(one.file) as file:
+            before, file.size = file.size, one.pages
+            if one.pages < before:
+                unmap_mapping_range(file, one.pages, before, even_cows=True)
+                truncate_range(file, one.pages, before)
         return 0
 
     def _punch(self, one: ops.Punch) -> int:
-        return self._hole(self.files[one.file], one.offset, one.offset + one.pages)
+        with self._open(one.file) as file:
+            return self._hole(file, one.offset, one.offset + one.pages)
 
     def _hole(self, file: Inode, start: int, end: int) -> int:
         if file.unevictable:  # ramfs
@@ -215,24 +242,21 @@ class System:
         return 0
 
     def _fread(self, one: ops.Fread) -> int:
-        file = self.files[one.file]
-        if not file.unevictable:  # tmpfs reads a hole without filling it
-            return 0
-        return self._fill(file, one.offset, min(one.offset + one.pages, file.size), self.workers[one.worker].mm)
+        with self._open(one.file) as file:
+            if not file.unevictable:  # tmpfs reads a hole without filling it
+                return 0
+            return self._fill(file, one.offset, min(one.offset + one.pages, file.size), self.workers[one.worker].mm)
 
     def _fwrite(self, one: ops.Fwrite) -> int:
-        file = self.files[one.file]
-        end = one.offset + one.pages
-        error = self._fill(file, one.offset, end, self.workers[one.worker].mm)
-        if not error:
-            file.size = max(file.size, end)
-        return error
+        with self._open(one.file) as file:
+            return self._fill(file, one.offset, one.offset + one.pages, self.workers[one.worker].mm)
 
     def _fill(self, file: Inode, start: int, end: int, mm: Mm) -> int:
         for index in range(start, end):
             error = cache_page(file, index, mm.memcg)
             if error:
                 return error
+            file.size = max(file.size, index + 1)
         return 0
 
     # Memory
@@ -240,8 +264,8 @@ class System:
     def _map(self, one: ops.Map) -> int:
         mm = self.workers[one.worker].mm
         start = self._free_slot(mm, one.pages) if one.slot is None else one.slot * SLOT + one.page
-        file = self.files[one.file] if one.kind == "file" else Inode(one.pages, linked=False) if one.kind == "shanon" else None
-        with _writing(mm):
+        opened = self._open(one.file) if one.kind == "file" else nullcontext(Inode(one.pages, linked=False) if one.kind == "shanon" else None)
+        with opened as file, _writing(mm):
             if one.slot is not None:
                 mm.munmap(start, start + one.pages)
             mm.add(Vma(mm, start, start + one.pages, file, one.offset, shared=one.kind == "shanon" or one.sharing == "shared"))

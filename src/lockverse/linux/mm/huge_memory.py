@@ -27,7 +27,7 @@ def do_huge_pmd_anonymous_page(vma, page):
     if mem_cgroup_charge(page, READ_ONCE(mm.memcg)):
         return -ENOMEM
     pte_offset_map_lock(mm)
-    if mm.pgtable.huge or mm.pgtable.pte:  # somebody was faster
+    if mm.pgtable.huge or mm.pgtable.pte or mm.pgtable.gone:  # somebody was faster
         pte_unmap_unlock(mm)
         folio_put(page)
         return 0
@@ -44,7 +44,7 @@ def do_huge_pmd_anonymous_page(vma, page):
 def do_huge_pmd_zero_page(mm):
     """A read fault there: the huge zero page. It is here what its split makes of it, a zero page for each pte."""
     pte_offset_map_lock(mm)
-    if mm.pgtable.huge or mm.pgtable.pte:
+    if mm.pgtable.huge or mm.pgtable.pte or mm.pgtable.gone:
         pte_unmap_unlock(mm)
         return
     for addr in range(mm.pgtable.start, mm.pgtable.start + mm.pgtable.size):
@@ -69,9 +69,18 @@ def copy_huge_pmd(dst, src):
     pte_unmap_unlock(dst)
 
 
-def can_reuse_huge_pmd(page):
-    """Whether a huge page that is mapped read-only can simply be written to."""
-    return page.exclusive or atomic_read(page._refcount) == 1
+def do_huge_pmd_wp_page(vma):
+    """A write to a huge page that is mapped read-only: it is written to if nobody else has it, and split if not."""
+    mm = vma.vm_mm
+    pte_offset_map_lock(mm)
+    page = mm.pgtable.huge
+    if page and (page.exclusive or atomic_read(page._refcount) == 1):
+        page.exclusive = True
+        mm.pgtable.writable = True
+        pte_unmap_unlock(mm)
+        return
+    pte_unmap_unlock(mm)
+    split_huge_pmd(vma)
 
 
 def zap_huge_pmd(tlb, vma):
@@ -79,7 +88,10 @@ def zap_huge_pmd(tlb, vma):
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     page = mm.pgtable.huge
-    mm.pgtable.huge = NULL
+    if not page:
+        pte_unmap_unlock(mm)
+        return
+    mm.pgtable.clear()
     page_remove_compound_rmap(page)
     if vma.locked:
         munlock_folio(page)

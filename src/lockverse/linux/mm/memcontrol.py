@@ -158,15 +158,26 @@ def unlock_page_memcg(page):
 
 def consume_stock(memcg, nr_pages):
     """Take a charge out of this CPU's stock; give whether it had enough of that group."""
-    stock = memcg.stock
-    if nr_pages > MEMCG_CHARGE_BATCH or stock.cached != memcg or stock.nr_pages < nr_pages:
+    if nr_pages > MEMCG_CHARGE_BATCH:
         return False
-    stock.nr_pages -= nr_pages
-    return True
+    stock = memcg.stock
+    spin_lock(stock.stock_lock)
+    enough = stock.cached == memcg and stock.nr_pages >= nr_pages
+    if enough:
+        stock.nr_pages -= nr_pages
+    spin_unlock(stock.stock_lock)
+    return enough
+
+
+def drain_local_stock(stock):
+    """Give back what is in stock."""
+    spin_lock(stock.stock_lock)
+    drain_stock(stock)
+    spin_unlock(stock.stock_lock)
 
 
 def drain_stock(stock):
-    """Give back what is in stock."""
+    """Give back what is in stock. Under its lock, a local lock, which keeps others off the CPU."""
     old = stock.cached
     if not old:
         return
@@ -180,6 +191,7 @@ def drain_stock(stock):
 def refill_stock(memcg, nr_pages):
     """Put charges into this CPU's stock, which holds those of one group, and not too many."""
     stock = memcg.stock
+    spin_lock(stock.stock_lock)
     if stock.cached != memcg:
         drain_stock(stock)
         css_get(memcg)
@@ -187,6 +199,7 @@ def refill_stock(memcg, nr_pages):
     stock.nr_pages += nr_pages
     if stock.nr_pages > MEMCG_CHARGE_BATCH:
         drain_stock(stock)
+    spin_unlock(stock.stock_lock)
 
 
 def try_charge_memcg(memcg, nr_pages):
@@ -200,7 +213,7 @@ def try_charge_memcg(memcg, nr_pages):
         return 0
     if page_counter_try_charge(memcg.memory, nr_pages):
         return 0
-    drain_stock(memcg.stock)
+    drain_local_stock(memcg.stock)
     return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
 
 

@@ -126,7 +126,7 @@ def do_anonymous_page(vma, addr, page):
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
     if hasattr(vma, "shared"):
-        if mm.pgtable.huge:  # a huge page has come meanwhile
+        if mm.pgtable.huge or mm.pgtable.gone:  # a huge page has come meanwhile, or gone and the table with it
             pte_unmap_unlock(mm)
             folio_put(page)
             return 0
@@ -148,7 +148,7 @@ def do_anonymous_zero_page(vma, addr):
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
-    if pte_none(READ_ONCE(ptep.pte)) and not mm.pgtable.huge:
+    if pte_none(READ_ONCE(ptep.pte)) and not (mm.pgtable.huge or mm.pgtable.gone):
         ptep.page = NULL
         ptep.special = True
         set_pte(ptep, pte_state.readonly)
@@ -209,12 +209,18 @@ def do_read_fault(vma, addr):
     return 0
 
 
-def do_cow_fault(vma, addr, cow_page):
-    """A write fault on an empty pte of a private file mapping whose page is in the cache: a copy of it is mapped. 0 or an error."""
+def do_cow_fault(vma, addr, cow_page, fault):
+    """A write fault on an empty pte of a private file mapping: a copy of the file's page is mapped. `fault`
+    has that page cached. 0 or an error."""
     mm = vma.vm_mm
     if mem_cgroup_charge(cow_page, READ_ONCE(mm.memcg)):
         return -ENOMEM
-    page = filemap_get_entry(vma.vm_file, vma.vm_pgoff + addr - vma.vm_start)
+    index = vma.vm_pgoff + addr - vma.vm_start
+    error = fault(vma.vm_file, index, READ_ONCE(mm.memcg))
+    if error:
+        folio_put(cow_page)
+        return error
+    page = filemap_get_entry(vma.vm_file, index)
     if not page:
         folio_put(cow_page)
         return -EAGAIN
@@ -332,18 +338,22 @@ def wp_can_reuse_anon_folio(page):
     return page.exclusive or atomic_read(page_folio(page)._refcount) == 1
 
 
-def wp_page_reuse(vma, addr):
-    """Write to the page that is mapped read-only."""
+def wp_page_reuse(vma, addr, page):
+    """Write to the page that is mapped read-only, if it still is."""
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     ptep = mm.pgtable.pte[addr]
-    page = ptep.page
-    if PageAnon(page):
-        page.exclusive = True
-    set_pte(ptep, pte_state.dirty)
+    same = READ_ONCE(ptep.pte) == pte_state.readonly and ptep.page == page
+    if same:
+        folio_get(page)
+        if PageAnon(page):
+            page.exclusive = True
+        set_pte(ptep, pte_state.dirty)
     pte_unmap_unlock(mm)
-    if not PageAnon(page):
-        folio_mark_dirty(page)
+    if same:
+        if not PageAnon(page):
+            folio_mark_dirty(page)
+        folio_put(page)
 
 
 def do_wp_page(vma, addr, new_page):
@@ -352,7 +362,9 @@ def do_wp_page(vma, addr, new_page):
     if ptep.special:
         return wp_zero_page(vma, addr, new_page)
     page = ptep.page
+    if not page:
+        return 0  # unmapped meanwhile: it faults again
     if vma.shared or (PageAnon(page) and wp_can_reuse_anon_folio(page)):
-        wp_page_reuse(vma, addr)
+        wp_page_reuse(vma, addr, page)
         return 0
     return wp_page_copy(vma, addr, page, new_page)

@@ -6,30 +6,31 @@ lists. Left out: the pagevecs that delay it. Pages and vmas of a scene are not l
 
 from __future__ import annotations
 
-from lockverse.linux.include.page_flags import folio_nr_pages, page_folio
+from lockverse.linux.include.page_flags import folio_nr_pages, folio_test_clear_lru, page_folio
 from lockverse.linux.include.pgtable import pte_present
 
 from . import swap
 
 
+def change_mlock_count(folio, by):
+    """Take a page off its list, and put it on the one that it then belongs on. If another has taken it off, that one will."""
+    isolated = folio_test_clear_lru(folio)
+    if isolated:
+        swap.lruvec_del_folio(folio)
+    folio.mlock_count += by
+    if isolated:
+        swap.folio_add_lru(folio)
+
+
 def mlock_folio(folio):
     """One more mapping locks a page."""
-    if folio.lru:
-        swap.lruvec_del_folio(folio)
-    folio.mlock_count += 1
-    if folio.lru:
-        swap.lruvec_add_folio(folio)
+    change_mlock_count(folio, 1)
 
 
 def munlock_folio(folio):
     """One less."""
-    if folio.mlock_count == 0:
-        return
-    if folio.lru:
-        swap.lruvec_del_folio(folio)
-    folio.mlock_count -= 1
-    if folio.lru:
-        swap.lruvec_add_folio(folio)
+    if folio.mlock_count > 0:
+        change_mlock_count(folio, -1)
 
 
 def mlock_vma_folio(page, vma):

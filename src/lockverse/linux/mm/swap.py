@@ -65,9 +65,9 @@ def folio_isolate_lru(folio):
 
 def folio_add_lru(folio):
     """Put a folio on the LRU."""
-    WRITE_ONCE(folio.lru, True)
     if hasattr(folio, "lru_list"):
         lruvec_add_folio(folio)
+    WRITE_ONCE(folio.lru, True)
 
 
 def folio_putback_lru(folio):
@@ -78,7 +78,7 @@ def folio_putback_lru(folio):
 
 def mark_page_lazyfree(folio):
     """MADV_FREE: an anonymous page may be dropped rather than swapped, so it goes on the list of file pages."""
-    if folio.lru and folio.anon and folio.swapbacked and folio.mlock_count == 0:
+    if folio.anon and folio.swapbacked and folio.mlock_count == 0 and folio_test_clear_lru(folio):
         lruvec_del_folio(folio)
         WRITE_ONCE(folio.swapbacked, False)
-        lruvec_add_folio(folio)
+        folio_add_lru(folio)
