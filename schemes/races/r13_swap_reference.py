@@ -13,7 +13,6 @@ from lockverse import *
 @struct
 class mem_cgroup:
     id_ref: refcount_t
-    online: bool
 
 
 @struct
@@ -23,7 +22,7 @@ class swap_slot:
 
 def mem_cgroup_id_put(memcg):
     if refcount_dec_and_test(memcg.id_ref):
-        WARN_ON(READ_ONCE(memcg.online), "the id of a living group is given back")
+        WARN_ON(True, "the id of a living group is given back")
 
 
 def mem_cgroup_move_swap_account(slot, from_, to, right_after):
@@ -54,8 +53,8 @@ def mem_cgroup_swapin_uncharge_swap(slot):
 
 @scheme
 def swapped_in_while_moved(reference: Literal["at the end", "right after", "before"] = "at the end"):
-    from_ = mem_cgroup(id_ref=2, online=True)
-    to = mem_cgroup(id_ref=1, online=True)
+    from_ = mem_cgroup(id_ref=2)
+    to = mem_cgroup(id_ref=1)
     slot = swap_slot(memcg=from_)
     cpu(mem_cgroup_move_charge, slot, from_, to, reference == "before", reference == "right after")
     cpu(mem_cgroup_swapin_uncharge_swap, slot)

@@ -27,7 +27,7 @@ from lockverse.passes.coverage import items, possible
 from lockverse.session import _observers
 
 from ..codegen.common import reachable, silent
-from ..machine.test_contexts import contextual
+from ..machine.test_contexts import made
 from ..reduction.spaces import locking_linked
 from .test_findings import ENGINES, finds
 
@@ -88,7 +88,7 @@ def circular(held: dict[int, set[int]]) -> bool:
 def programs(folder: Path, seeds: range) -> Iterator[Linked]:
     """Those that start, with threads that share CPUs and with locks."""
     for seed in seeds:
-        for linked in (contextual(folder, seed), locking_linked(folder, seed)):
+        for linked in (made(folder, seed), locking_linked(folder, seed)):
             if linked is not None and isinstance(Interpreter(linked).start().outcome, Moved):
                 yield linked
 
