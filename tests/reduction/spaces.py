@@ -16,7 +16,9 @@ from lockverse.codegen.plan import FREE, NO_PLAN, Need, Plan
 from lockverse.codegen.symmetry import Exchange, canonical, network
 from lockverse.codegen.values import Values
 from lockverse.diagnostics.model import Rejected
+from lockverse.engine.takings import contendable
 from lockverse.ir import ops
+from lockverse.ir.coverage import Contended
 from lockverse.ir.ops import Op
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import Reason
@@ -75,14 +77,22 @@ def protected_in(linked: Linked) -> dict[int, int]:
     return sample(Interpreter(linked), _started(linked)).protected()
 
 
+def watched_in(linked: Linked) -> frozenset[int]:
+    """The locks that several threads may wait for, and that nobody waits for in that sample: whether somebody does is to be seen."""
+    machine = Interpreter(linked)
+    sample(machine, _started(linked))
+    return frozenset(one.lock for one in contendable(linked) - machine.exercised() if isinstance(one, Contended))
+
+
 def reduced(linked: Linked, names: tuple[str, ...], protected: Mapping[int, int] | None = None) -> Reduction:
     """What the engine makes of it; `protected` in place of what a sample says."""
     known = protected_in(linked) if protected is None else protected
+    watched = watched_in(linked) if protected is None else frozenset()
     one = without_dead(linked) if "dead" in names else linked
     alike = candidates(one) if "symmetry" in names else ()
     one = specialise(one, differing(one, alike))
     values = Values(one, together(one, alike))
-    merging = plan(values, known, locks="locks" in names) if "local" in names or "locks" in names else NO_PLAN
+    merging = plan(values, known, locks="locks" in names, watched=watched) if "local" in names or "locks" in names else NO_PLAN
     guesses = Guesses()
     observe(guesses, one, [_started(one)])
     registers = {register_key(code, number) for code in one.codes for number in range(len(code.registers))}
@@ -220,7 +230,7 @@ def explored(one: Reduction, limit: int = 3_000) -> tuple[Space | None, Reductio
             return Explorer(one, limit).space(), one
         except Broken as problem:
             left = {cell: lock for cell, lock in one.plan.protected.items() if cell != problem.args[0]}
-            one = replace(one, plan=plan(one.values, left, locks=True))
+            one = replace(one, plan=plan(one.values, left, locks=True, watched=watched_in(one.linked)))
 
 
 def whole(one: Reduction, limit: int = 3_000) -> Space | None:
