@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, REPEATED, TOO_LONG
+from lockverse.codegen.lower import DEADLOCK, FAULT, REPEATED, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.coverage import Item
@@ -432,7 +432,7 @@ class NativeSearch:
 
     def _never(self) -> tuple[Item, ...]:
         """What was to be noted and was not."""
-        noted = self.store.exercised(NOTE_WORDS)
+        noted = self.store.exercised(NOTE_WORDS, len(self.compiled.model.notes))
         return tuple(item for item, number in self.compiled.model.notes.items() if not noted[number])
 
 

@@ -271,9 +271,9 @@ class Store:
             found |= worker.block.words[kernel.P_NOTED]
         return found
 
-    def exercised(self, first: int) -> bytes:
-        """What the workers' notes have behind that word, byte by byte: not 0 where a worker has put something."""
-        return bytes(map(max, zip(*(note.cast("B")[first * WORD :] for note in self.note), strict=True)))
+    def exercised(self, first: int, count: int) -> bytes:
+        """What the workers' notes have behind that word, so many bytes: not 0 where a worker has put something."""
+        return bytes(map(max, zip(*(note.cast("B")[first * WORD : first * WORD + count] for note in self.note), strict=True)))
 
     def witness(self) -> int:
         """The properties of which a state was seen, a bit for each."""

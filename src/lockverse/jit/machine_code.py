@@ -98,6 +98,12 @@ def _host() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+def brings_bits_together() -> bool:
+    """Whether the processor has pext, and not as a loop over the bits, as AMD's had it before Zen 3."""
+    cpu, features = _host()
+    return "+bmi2" in features.split(",") and cpu not in ("bdver4", "znver1", "znver2")
+
+
 def _machine(level: int) -> Any:
     llvm, (cpu, features) = _llvm(), _host()
     return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(cpu=cpu, features=features, opt=level)
