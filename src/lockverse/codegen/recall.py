@@ -32,9 +32,10 @@ from .text import Tables, Writer, literal
 
 MOST_BITS: Final = 18  # looked at by a move that is remembered
 MOST_WORDS: Final = 1 << 23  # of the table in all; only those that are used take memory
-DECLARATIONS: Final = ["declare i64 @llvm.x86.bmi.pext.64(i64, i64)"]
-# The flags of an entry. With states of one word, which has 60 bits at most, the difference is below them.
-KNOWN, HAS_MOVED, RESTS, STILL = 63, 62, 61, 60
+DECLARATIONS: Final = ["declare i64 @llvm.x86.bmi.pext.64(i64, i64)", '!0 = !{!"branch_weights", i32 100000, i32 1}']
+# The flags of an entry, of which the first or the last is always set. With states of one word, which has 60 bits at most, the difference
+# is below them.
+HAS_MOVED, RESTS, STILL = 63, 61, 60
 _HARMLESS: Final = ~REPEATED  # a search keeps this flag, as it does the notes; it is enough to have seen them once
 
 
@@ -107,7 +108,7 @@ def remember_text(recall: Recall) -> str:
                        out.binary("or", out.compare("eq", sums[WAITING], "1"), out.compare("eq", sums[WAITING], str(BLOCKED)), "i1"), "i1")  # fmt: skip
     out.branch(out.binary("and", fits, out.binary("or", moved, stood, "i1"), "i1"), "enter", "done")
     out.label("enter")
-    known = out.binary("or", out.binary("or", flags, literal(1 << KNOWN)), out.put_at(sums[MOVED], HAS_MOVED))
+    known = out.binary("or", flags, out.put_at(sums[MOVED], HAS_MOVED))
     changes = []
     for word in range(words):
         old, new = (out.load(out.let(f"getelementptr i64, ptr {one}, i64 {word}")) for one in ("%state", "%out"))
@@ -135,23 +136,24 @@ def moves(out: Writer, recall: Recall, tables: Tables) -> tuple[str, str, str]:
         position = out.bits(state[thread.place.word], thread.place.shift, thread.place.bits) if thread.place.bits else "0"
         entry = out.let(f"getelementptr i64, ptr {table}, i64 {_index(out, recall, tables, number, position, state)}")
         flags = out.load(entry)
-        out.branch(out.compare("slt", flags, "0"), f"fast{number}", f"slow{number}")
+        out.add(f"br i1 {out.compare('ne', flags, '0')}, label %fast{number}, label %slow{number}, !prof !0")
         out.label(f"slow{number}")
         made = out.let(f"call i64 @remember(ptr @thread{number}, ptr %state, ptr {target}, ptr %note, ptr %acc, ptr {entry}, ptr {table})")
         count = out.load(out.let(f"getelementptr i64, ptr %acc, i64 {RESTING}"))
         further = out.let(f"getelementptr [{words} x i64], ptr {target}, i64 {count}")
+        all_made = out.binary("and", all_flags, made)
         out.jump(f"next{number}")
         out.label(f"fast{number}")
         for word, old in enumerate(state):
             change = out.binary("and", flags, literal((1 << STILL) - 1)) if words == 1 else out.load(out.let(f"getelementptr i64, ptr {entry}, i64 {word + 1}"))
             out.store(out.binary("xor", old, change), out.let(f"getelementptr i64, ptr {target}, i64 {word}"))
-        one = out.binary("and", out.binary("lshr", flags, str(HAS_MOVED)), "1")
+        all_flags = out.binary("and", all_flags, flags)
+        one = out.binary("lshr", flags, str(HAS_MOVED))
         after = out.let(f"getelementptr [{words} x i64], ptr {target}, i64 {one}")
         out.jump(f"next{number}")
         out.label(f"next{number}")
         target = out.let(f"phi ptr [ {after}, %fast{number} ], [ {further}, %slow{number} ]")
-        both = out.let(f"phi i64 [ {flags}, %fast{number} ], [ {made}, %slow{number} ]")
-        all_flags = out.binary("and", all_flags, both)
+        all_flags = out.let(f"phi i64 [ {all_flags}, %fast{number} ], [ {all_made}, %slow{number} ]")
     ends = out.cast("ptrtoint", target, "ptr", "i64")
     count = out.let(f"udiv exact i64 {out.binary('sub', ends, '%out_address')}, {8 * words}")
     rest, still = (out.compare("ne", out.binary("and", all_flags, literal(1 << bit)), "0") for bit in (RESTS, STILL))

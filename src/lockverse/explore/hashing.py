@@ -149,16 +149,6 @@ def at_home(line: int, first: int, second: int) -> int:
     return find8(line, second) & 255
 
 
-def put_alone(line: int, slot: int, nowhere: int) -> int:
-    """As `place_narrow`, while nobody else inserts: without a branch, for what comes out is hard to predict. `nowhere` is
-    written where nothing is inserted."""
-    found = find8(line, slot)
-    new = (found & 255 == 0) & (found != 0)
-    place = line + 8 * trailing_zeros(found >> 8 | 256)
-    store(nowhere + (place - nowhere & -new), 0, slot)
-    return new + 2 * (found == 0)
-
-
 def place_narrow(line: int, slot: int) -> int:
     """Insert into a line, if a slot is empty. Who loses an empty slot to another looks again."""
     found = find8(line, slot)

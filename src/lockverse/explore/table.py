@@ -27,6 +27,8 @@ MOST_LINES = (1 << 31) - 1  # the product with 32 bits of hash stays a positive 
 LOG_ENTRIES = 1024  # of a worker: with them full it comes back
 FIRST_SIDE = 1 << 12  # entries at the side of growth; doubled when they do not suffice
 FILL, FILL_WIDE = 0.8, 0.72  # of the slots, when a table is full: beyond, more and more states are far from home
+FILL_SMALL = 0.65  # the same while memory is plenty
+SMALL_LINES = 1 << 20  # 64 MiB
 LINES_A_CALL = 1 << 20  # of growth, between two looks at signals: a tenth of a second
 STATES_A_CALL = 1 << 17  # of functions over the queue: as long
 MAP_NORESERVE = 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0  # Linux; Python has no name for it
@@ -127,7 +129,8 @@ class Table:
     @property
     def limit(self) -> int:
         """States with which it is full."""
-        return int(self.lines * self.shape.slots * (FILL_WIDE if self.shape.wide else FILL))
+        most = FILL_SMALL if self.lines < SMALL_LINES else FILL_WIDE if self.shape.wide else FILL
+        return int(self.lines * self.shape.slots * most)
 
     @property
     def slots(self) -> int:
