@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import DEADLOCK, FAULT, REPEATED, TOO_LONG
+from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, REPEATED, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.coverage import Item
