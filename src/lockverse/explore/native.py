@@ -104,7 +104,7 @@ def _more(lines: int) -> int:
     """What a full table of so many lines grows to."""
     if lines < DOUBLE_BELOW:
         return lines * (4 if lines < QUADRUPLE_BELOW else 2)
-    return lines + (lines * 2 // 5 if lines < CAREFUL_FROM else lines * 2 // 9)
+    return lines + (lines // 2 if lines < CAREFUL_FROM else lines * 2 // 9)
 
 
 @dataclass(slots=True)
