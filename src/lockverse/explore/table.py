@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockverse.jit.dialect import in_python
@@ -89,11 +91,24 @@ def interpreted(shape: Shape) -> Functions:
 
 def compiled(shape: Shape, level: Level = "full") -> Functions:
     """The kernel as machine code, from the cache if it is there. The functions release the interpreter's lock."""
-    from lockverse.jit.lower import lower
-    from lockverse.jit.machine_code import compile
+    from lockverse.jit.machine_code import compile_written
 
-    library = compile(lower(kernel.ENTRIES, shape.constants), level)
+    def write() -> str:
+        from lockverse.jit.lower import lower
+
+        return lower(kernel.ENTRIES, shape.constants)
+
+    names = tuple(f.__name__ for f in kernel.ENTRIES)
+    library = compile_written(write, _sources() + repr(shape.constants), level, names)
     return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in kernel.ENTRIES}
+
+
+@functools.cache
+def _sources() -> str:
+    """What the kernel's IR is made from: to write it takes longer than all else about it, once its object is kept."""
+    package = Path(__file__).parent.parent
+    files = [package / "explore/kernel.py", package / "explore/hashing.py", package / "codegen/lower.py", *sorted((package / "jit").glob("*.py"))]
+    return "".join(one.read_text(encoding="utf-8") for one in files)
 
 
 class Region:

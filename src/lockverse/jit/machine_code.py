@@ -56,17 +56,22 @@ class Library:
 def compile(text: str, level: Level, exports: tuple[str, ...] | None = None) -> Library:
     """Compile IR text, or take its object from the cache, and load it. `exports` are the functions to have addresses of:
     all that the text defines and does not keep internal, if not given."""
-    key = _key(text, level)
-    names = _exported(text) if exports is None else exports
+    return compile_written(lambda: text, text, level, _exported(text) if exports is None else exports)
+
+
+def compile_written(write: Callable[[], str], source: str, level: Level, exports: tuple[str, ...]) -> Library:
+    """The same for text that is only written if its object is not in the cache, where it is known by `source`: all that the text is
+    made from."""
+    key = _key(source, level)
     kept = cache.read(key)
     if kept is not None:
         try:
-            return _load(kept, names, from_cache=True)
+            return _load(kept, exports, from_cache=True)
         except RuntimeError:  # whole, and still not an object that LLVM takes
             kept = None
-    made = _object(text, level)
+    made = _object(write(), level)
     cache.write(key, made)
-    return _load(made, names, from_cache=False)
+    return _load(made, exports, from_cache=False)
 
 
 def _exported(text: str) -> tuple[str, ...]:
