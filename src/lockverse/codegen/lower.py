@@ -73,7 +73,7 @@ class Function:
         self._began: ops.Step | None = None
         self._refusals = refusals(self.layout.linked, self.code) if context.notes else {}
         self.at = 0  # the op that is written
-        self._touched: dict[int, list[int]] = {}  # by op, and below 0 by the position arrived at: see Access.touched
+        self.touched: dict[int, list[int]] = {}  # by op, and below 0 by the position arrived at: see Access.touched
         self._repeating = context.repeating.get(id(self.code), frozenset())
 
     # The parts every function has
@@ -111,7 +111,7 @@ class Function:
 
     def _touching(self, key: int) -> None:
         """What is written next belongs to that op, or to that arrival."""
-        self.access.touched = self._touched.setdefault(key, [0] * self.layout.words)
+        self.access.touched = self.touched.setdefault(key, [0] * self.layout.words)
 
     # Operands
 
@@ -468,39 +468,6 @@ class ThreadFunction(Function):
             self._insert(one.place, code)
         self._insert(mine.place, str(mine.positions.index(pc)))
         self.out.jump("moved")
-
-    def looks(self) -> list[tuple[int, ...] | None]:
-        """For each position, in the order of their codes, the bits of each word that the move from there can look at or change, besides
-        the position itself; None where there may be several moves. After `text`."""
-        mine = self.layout.threads[self.flow.thread]
-        return [(0,) * self.layout.words if pc == FINISHED else self._looks(pc) for pc in mine.positions]
-
-    def _looks(self, pc: int) -> tuple[int, ...] | None:
-        going_on = self.context.plan.going_on.get(self.flow.thread, {})
-        masks, todo, seen = [0] * self.layout.words, [pc], {pc}
-        while todo:
-            at = todo.pop()
-            for word, touched in enumerate(self._touched.get(at, ())):
-                masks[word] |= touched
-            op = self.code.ops[at] if at >= 0 else None
-            if isinstance(op, ops.Choose):
-                return None
-            if at < 0:
-                following = [~at] if ~at in going_on else []
-            elif isinstance(op, ops.Branch):
-                following = [op.yes, op.no]
-            elif isinstance(op, ops.Return):
-                following = []
-            else:
-                following = [op.target if isinstance(op, ops.Jump) else at + 1]
-            for one in following:
-                key = ~one if at >= 0 and isinstance(self.code.ops[one], ops.Step) else one
-                if key not in seen:
-                    seen.add(key)
-                    todo.append(key)
-        place = self.layout.threads[self.flow.thread].place
-        masks[place.word] &= ~place.mask
-        return tuple(masks)
 
     def _go_on(self, pc: int, needs: tuple[Need, ...]) -> None:
         """Take the next step at once if what it needs is held."""

@@ -15,7 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .layout import Layout
+from lockverse.ir import ops
+from lockverse.passes.registers import successors
+
+from .layout import FINISHED, Layout
 from .lower import (
     ACCUMULATORS,
     BLOCKED,
@@ -31,7 +34,7 @@ from .lower import (
 from .text import Tables, Writer, literal
 
 MOST_BITS: Final = 18  # looked at by a move that is remembered
-MOST_WORDS: Final = 1 << 23  # of the table in all; only those that are used take memory
+MOST_WORDS: Final = 1 << 22  # of the table in all, 32 MiB; only what is used takes memory
 DECLARATIONS: Final = ["declare i64 @llvm.x86.bmi.pext.64(i64, i64)", '!0 = !{!"branch_weights", i32 100000, i32 1}']
 # The flags of an entry, of which the first or the last is always set. With states of one word, which has 60 bits at most, the difference
 # is below them.
@@ -69,7 +72,7 @@ def recall_for(layout: Layout, functions: Sequence[ThreadFunction], start: int) 
     rows, used, several, every = [], stride, 0, 0
     for function in functions:
         mine = []
-        for masks in function.looks():
+        for masks in _looks(function):
             every += 1
             bits = MOST_BITS + 1 if masks is None else sum(mask.bit_count() for mask in masks)
             if masks is None or bits > MOST_BITS or used + (stride << bits) > MOST_WORDS:
@@ -80,6 +83,40 @@ def recall_for(layout: Layout, functions: Sequence[ThreadFunction], start: int) 
             used += stride << bits
         rows.append(tuple(mine))
     return Recall(layout, start, tuple(rows), used) if 2 * several >= every else None
+
+
+def _looks(function: ThreadFunction) -> list[tuple[int, ...] | None]:
+    """For each position of a thread, in the order of their codes, the bits of each word that the move from there can look at or change,
+    besides the position itself; None where there may be several moves. The function's text is written."""
+    words, mine = function.layout.words, function.layout.threads[function.flow.thread]
+    found: list[tuple[int, ...] | None] = []
+    for pc in mine.positions:
+        passed = [] if pc == FINISHED else _passed(function, pc)
+        if any(at >= 0 and isinstance(function.code.ops[at], ops.Choose) for at in passed):
+            found.append(None)
+            continue
+        masks = [0] * words
+        for at in passed:
+            for word, touched in enumerate(function.touched.get(at, ())):
+                masks[word] |= touched
+        masks[mine.place.word] &= ~mine.place.mask
+        found.append(tuple(masks))
+    return found
+
+
+def _passed(function: ThreadFunction, pc: int) -> set[int]:
+    """The ops that a move from `pc` can pass, and where it can arrive: keys of Function.touched."""
+    code, going_on = function.code.ops, function.context.plan.going_on.get(function.flow.thread, {})
+    todo, seen = [pc], {pc}
+    while todo:
+        at = todo.pop()
+        if at < 0:
+            following = [~at] if ~at in going_on else []
+        else:
+            following = [~one if isinstance(code[one], ops.Step) else one for one in successors(code[at], at)]
+        todo += [one for one in following if one not in seen]
+        seen.update(following)
+    return seen
 
 
 def remember_text(recall: Recall) -> str:

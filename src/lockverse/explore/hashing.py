@@ -63,6 +63,13 @@ MIX_3 = wrap(0xFF51AFD7ED558CCD)
 MIX_4 = wrap(0xC4CEB9FE1A85EC53)
 
 
+def copy(source: int, target: int) -> int:
+    """Copy a state."""
+    for word in range(W):
+        store(target, word, load(source, word))
+    return 0
+
+
 def mix64(x: int) -> int:
     """A bijection of 64 bits, in which each bit depends on all."""
     x = mul(x ^ shift_right(x, 30), MIX_1)

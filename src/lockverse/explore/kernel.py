@@ -43,6 +43,7 @@ from .hashing import (
     NO_ROOM,
     WIDE,
     at_home,
+    copy,
     first_hash,
     grow,
     home_line,
@@ -177,13 +178,6 @@ def stored(context: int, worker: int) -> int:
 def kept(context: int, position: int) -> int:
     """Where the queue has a state."""
     return load(context, C_QUEUE) + (position & load(context, C_MASK)) * (8 * W)
-
-
-def copy(source: int, target: int) -> int:
-    """Copy a state."""
-    for word in range(W):
-        store(target, word, load(source, word))
-    return 0
 
 
 def hash_size() -> int:
@@ -323,18 +317,13 @@ def put_home(context: int, worker: int, first: int, last: int, left: int) -> int
     places for all; choose those with a full line again, after `left` others: how many are."""
     if WIDE == 0 and load(context, C_ALONE):
         return put_home_alone(context, worker, first, last, left)
-    out = load(worker, P_OUT)
-    hashes = load(worker, P_HASHES)
     chosen = load(worker, P_CHOSEN)
-    table = load(context, C_TABLE)
-    lines = load(context, C_LINES)
     for number in range(first, last):
         index = load(chosen, number)
-        state = out + index * (8 * W)
-        entry = hashes + index * hash_size()
-        one = load(entry, 0)
-        line = table + (home_line(one, lines) << LINE_LOG)
-        result = place_home(line, one, second_of(state, entry))
+        state = load(worker, P_OUT) + index * (8 * W)
+        entry = load(worker, P_HASHES) + index * hash_size()
+        line = load(context, C_TABLE) + (home_line(load(entry, 0), load(context, C_LINES)) << LINE_LOG)
+        result = place_home(line, load(entry, 0), second_of(state, entry))
         copy(state, kept(context, load(worker, P_PLACE)))
         store(worker, P_PLACE, load(worker, P_PLACE) + (result == NEW))
         store(chosen, left, index)
