@@ -21,6 +21,7 @@ class Access:
 
     def __init__(self, out: Writer, layout: Layout, tables: Tables, words: Sequence[str]) -> None:
         self.out, self.layout, self.tables, self.words = out, layout, tables, words
+        self.touched = [0] * layout.words  # the bits of each word that code written since looks at or changes: recall.py
 
     # Fields
 
@@ -28,7 +29,11 @@ class Access:
         """The bits of a field."""
         if place.bits == 0:
             return "0"
+        self._touch(place)
         return self.out.bits(self.out.load(self.words[place.word]), place.shift, place.bits)
+
+    def _touch(self, place: Place) -> None:
+        self.touched[place.word] |= place.mask
 
     def read(self, one: Field) -> str:
         """The value of a field."""
@@ -68,8 +73,10 @@ class Access:
         return self.out.element(self.tables.name(kind, table), index, kind, len(table))
 
     def _places(self, cells: Sequence[int]) -> list[Field]:
-        found = [self.layout.cells[cell] for cell in cells]
-        return [one for one in found if one is not None]
+        found = [one for one in (self.layout.cells[cell] for cell in cells) if one is not None]
+        for one in found:
+            self._touch(one.place)
+        return found
 
     def read_at(self, address: str, cells: Sequence[int]) -> str:
         """The value of the one of `cells` (in order) that is at `address`."""

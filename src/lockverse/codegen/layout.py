@@ -393,15 +393,15 @@ def register_key(code: Code, number: int) -> Key:
 
 def observe(guesses: Guesses, linked: Linked, states: Iterable[MachineState]) -> None:
     """Take the ranges of everything that is counted from states that were seen."""
-    cells = [(n, cell_key(linked, n)) for n, cell in enumerate(linked.program.cells) if isinstance(cell.type, Int)]
-    registers = [
-        {n: register_key(code, n) for n, one in enumerate(code.registers) if isinstance(one.type, Int)} for code in linked.codes
-    ]
-    for memory, threads in states:
-        for number, key in cells:
-            guesses.add(key, memory[number])
-        for thread, (pc, kept) in enumerate(threads):
-            if pc != FINISHED:
-                for number in linked.codes[thread].keep[pc]:
-                    if number in registers[thread]:
-                        guesses.add(registers[thread][number], kept[number])
+    seen = list(states)
+    for number, values in enumerate(zip(*(memory for memory, _ in seen), strict=True)):
+        if isinstance(linked.program.cells[number].type, Int):
+            key = cell_key(linked, number)
+            guesses.add(key, min(values))
+            guesses.add(key, max(values))
+    for thread, code in enumerate(linked.codes):
+        counted = {n: register_key(code, n) for n, one in enumerate(code.registers) if isinstance(one.type, Int)}
+        for pc, kept in {threads[thread] for _, threads in seen}:
+            for number in code.keep[pc] if pc != FINISHED else ():
+                if number in counted:
+                    guesses.add(counted[number], kept[number])

@@ -72,6 +72,8 @@ class Function:
         self._ends = context.values.ends(self.code)
         self._began: ops.Step | None = None
         self._refusals = refusals(self.layout.linked, self.code) if context.notes else {}
+        self.at = 0  # the op that is written
+        self.touched: dict[int, list[int]] = {}  # by op, and below 0 by the position arrived at: see Access.touched
         self._repeating = context.repeating.get(id(self.code), frozenset())
 
     # The parts every function has
@@ -107,6 +109,10 @@ class Function:
         else:
             self.out.jump(f"op{pc}")
 
+    def _touching(self, key: int) -> None:
+        """What is written next belongs to that op, or to that arrival."""
+        self.access.touched = self.touched.setdefault(key, [0] * self.layout.words)
+
     # Operands
 
     def operand(self, value: Value, env: Env) -> str:
@@ -132,7 +138,8 @@ class Function:
     # Ops
 
     def _op(self, pc: int, op: Op, env: Env) -> None:
-        self._at = pc
+        self.at = pc
+        self._touching(pc)
         _WRITE[type(op)](self, op, env)
 
     def _copy(self, op: ops.Copy, env: Env) -> None:
@@ -202,7 +209,7 @@ class Function:
         """The step has begun."""
         self._began = op
         if self.flow.thread >= 0:
-            self.context.traps.step(self, self._at, op, env)
+            self.context.traps.step(self, self.at, op, env)
             self._note_step(op, env)
 
     def _note_step(self, op: ops.Step, env: Env) -> None:
@@ -212,7 +219,7 @@ class Function:
 
     def _note_firing(self) -> None:
         """A handler begins, if nothing can keep it from that any more."""
-        if self._began is not None and self._began.kind in ENTRIES and not waits(self.code, self._at):
+        if self._began is not None and self._began.kind in ENTRIES and not waits(self.code, self.at):
             self._note(Fires(self.flow.thread))
 
     def _note_lock(self, step: ops.Step, env: Env, condition: Callable[[int], str]) -> None:
@@ -260,7 +267,7 @@ class Function:
 
     def _held(self, lock: int, pc: int | None = None) -> bool:
         """Whether this thread holds such a lock where it is."""
-        return lock in self.layout.holding.held[self.flow.thread].get(self._at if pc is None else pc, ())
+        return lock in self.layout.holding.held[self.flow.thread].get(self.at if pc is None else pc, ())
 
     def _take_or_give(self, lock: int, owner: str) -> None:
         """Change that bit. A lock that is taken while held belies what its holder was concluded from."""
@@ -333,9 +340,9 @@ class Function:
 
     def _round(self, target: int) -> None:
         """A loop inside a step may not go round for ever: every such loop has a jump backwards."""
-        if (self._at, target) in self._repeating:
+        if (self.at, target) in self._repeating:
             self._count(FLAGS, REPEATED, "or")
-        if target <= self._at and not isinstance(self.code.ops[target], ops.Step):
+        if target <= self.at and not isinstance(self.code.ops[target], ops.Step):
             rounds = self.out.binary("add", self.out.load("%rounds"), "1")
             self.out.store(rounds, "%rounds")
             self.out.unless(self.out.compare("ult", rounds, str(self.context.rounds)), "toolong")
@@ -352,7 +359,7 @@ class Function:
         decides = dict(ways(self.layout.linked, op)) if noting else {}
         for label, target in ((yes, op.yes), (no, op.no)):
             self.out.label(label)
-            for item in (decides.get(label == yes), self._refusals.get((self._at, label == yes)) if noting else None):
+            for item in (decides.get(label == yes), self._refusals.get((self.at, label == yes)) if noting else None):
                 if item is not None:
                     self._note(item)
             self._round(target)
@@ -425,6 +432,7 @@ class ThreadFunction(Function):
         """What the thread knows where it stands, back in registers."""
         standing = self.layout.threads[self.flow.thread].standing[pc]
         self.out.label(f"at{pc}")
+        self._touching(pc)
         for number, value in standing.constants.items():
             self.out.store(literal(value), f"%r{number}")
         for number, one in standing.fields.items():
@@ -450,6 +458,7 @@ class ThreadFunction(Function):
         """The step is over: pack what is kept."""
         mine = self.layout.threads[self.flow.thread]
         self.out.label(f"arrive{pc}")
+        self._touching(~pc)
         needs = self.context.plan.going_on.get(self.flow.thread, {}).get(pc)
         if needs is not None:
             self._go_on(pc, needs)

@@ -46,6 +46,7 @@ from .lower import (
     ThreadFunction,
 )
 from .plan import NO_PLAN, Plan
+from .recall import DECLARATIONS, Recall, moves, recall_for, remember_text
 from .symmetry import Exchange, canonical_text, network
 from .text import Tables, Writer, literal
 from .traps import TrapWriter
@@ -75,17 +76,18 @@ class Model:
     ops: int
     may_repeat: bool
     notes: Mapping[Item, int]
+    table_words: int
 
     @property
     def note_words(self) -> int:
-        """The words that `note` of `expand` has to have."""
-        return NOTE_WORDS + -(-len(self.notes) // 8)
+        """The words that `note` of `expand` has to have: its own, the notes, and the table of moves."""
+        return NOTE_WORDS + words_of(self.notes) + self.table_words
 
 
 def make_model(
     linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *,
     without: frozenset[int] = frozenset(), stepping: bool = False, traps: Traps = NO_TRAPS,
-    notes: Mapping[Item, int] = MappingProxyType({}),
+    notes: Mapping[Item, int] = MappingProxyType({}), remembering: bool = False,
 ) -> Model:  # fmt: skip
     """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
     make_layout. Raises Unsupported for code this back end does not lower."""
@@ -93,10 +95,13 @@ def make_model(
     repeats = {number: repeating(code) for number, code in {id(code): code for code in linked.codes}.items()}
     context = Context(layout, values, Tables(), rounds, plan, repeats, TrapWriter(layout, values, traps), notes)
     size = sum(len(code.ops) for code in linked.codes)
-    threads = [ThreadFunction(context, flow).text() for flow in values.flows]
+    functions = [ThreadFunction(context, flow) for flow in values.flows]
+    threads = [function.text() for function in functions]
+    recall = recall_for(layout, functions, NOTE_WORDS + words_of(notes)) if remembering else None
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]
-    attribute = "alwaysinline" if size <= INLINE_OPS and not stepping else "noinline"
+    attribute = "alwaysinline" if size <= INLINE_OPS and not stepping and recall is None else "noinline"
     exchanges = network(layout, symmetry(layout))
+    expand = _expand(layout, bool(exchanges), recall, context.tables)
     check = _check(layout, linked, context.tables)
     parts = [
         *context.tables.text(),
@@ -104,13 +109,20 @@ def make_model(
         *(one.replace("i64 %only) {", f"i64 %only) {attribute} {{", 1) for one in threads),
         *conditions,
         *([canonical_text(layout, exchanges)] if exchanges else []),
-        _expand(layout, bool(exchanges)),
+        *([] if recall is None else [*DECLARATIONS, remember_text(recall)]),
+        expand,
         check,
     ]
     if stepping:
         parts.append(_single(layout))
     widest = sum(_most(code.ops) for code in linked.codes)
-    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()), notes)
+    table = 0 if recall is None else recall.words
+    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()), notes, table)
+
+
+def words_of(notes: Mapping[Item, int]) -> int:
+    """How many words have a byte for each note."""
+    return -(-len(notes) // 8)
 
 
 _DECLARATIONS: Final = [f"declare {{i64, i1}} @llvm.s{op}.with.overflow.i64(i64, i64)" for op in ("add", "sub", "mul")]
@@ -126,7 +138,7 @@ def _pointers(out: Writer, *names: str) -> None:
         out.add(f"%{name} = inttoptr i64 %{name}_address to ptr")
 
 
-def _expand(layout: Layout, symmetric: bool) -> str:
+def _expand(layout: Layout, symmetric: bool, recall: Recall | None, tables: Tables) -> str:
     out = Writer()
     out.label("entry")
     _pointers(out, "state", "out", "note")
@@ -134,23 +146,26 @@ def _expand(layout: Layout, symmetric: bool) -> str:
     places = [out.let(f"getelementptr i64, ptr %acc, i64 {i}") for i in range(ACCUMULATORS)]
     for place in places:
         out.store("0", place)
-    for number in range(len(layout.threads)):
-        out.add(f"call void @thread{number}(ptr %state, ptr %out, ptr %note, ptr %acc, i64 -1)")
+    if recall is None:
+        for number in range(len(layout.threads)):
+            out.add(f"call void @thread{number}(ptr %state, ptr %out, ptr %note, ptr %acc, i64 -1)")
+        count = str(len(layout.threads))
+        moved, made, waiting, resting = (out.load(places[which]) for which in (MOVED, MOVES, WAITING, RESTING))
+        finished, blocked = out.binary("and", waiting, "65535"), out.binary("and", out.binary("lshr", waiting, "16"), "65535")
+        rest = out.compare("eq", resting, count)
+        still = out.compare("eq", out.binary("add", finished, blocked), count)
+    else:
+        moved, rest, still = moves(out, recall, tables)
+        made = out.binary("add", moved, out.binary("sub", out.load(places[MOVES]), out.load(places[MOVED])))
     if symmetric:
-        _order(out, layout, places[MOVED])
-    count = str(len(layout.threads))
-    sums = [out.load(place) for place in places]
-    finished = out.binary("and", sums[WAITING], "65535")
-    blocked = out.binary("and", out.binary("lshr", sums[WAITING], "16"), "65535")
-    pruned = out.compare("ne", out.binary("lshr", sums[WAITING], "32"), "0")
-    resting = out.compare("eq", sums[RESTING], count)
-    still = out.compare("eq", out.binary("add", finished, blocked), count)
-    stuck = out.binary("and", still, out.binary("xor", resting, "true", "i1"), "i1")
-    flags = sums[FLAGS]
-    for condition, flag in ((stuck, DEADLOCK), (out.binary("or", resting, pruned, "i1"), END), (resting, COMPLETED)):
+        _order(out, layout, moved)
+    pruned = out.compare("ne", out.binary("lshr", out.load(places[WAITING]), "32"), "0")
+    stuck = out.binary("and", still, out.binary("xor", rest, "true", "i1"), "i1")
+    flags = out.load(places[FLAGS])
+    for condition, flag in ((stuck, DEADLOCK), (out.binary("or", rest, pruned, "i1"), END), (rest, COMPLETED)):
         flags = out.binary("or", flags, out.select(condition, str(flag), "0"))
-    high = out.binary("or", out.put_at(flags, FLAGS_AT), out.put_at(sums[MOVES], COUNT_BITS))
-    out.add(f"ret i64 {out.binary('or', high, sums[MOVED])}")
+    high = out.binary("or", out.put_at(flags, FLAGS_AT), out.put_at(made, COUNT_BITS))
+    out.add(f"ret i64 {out.binary('or', high, moved)}")
     return "\n".join(["define i64 @expand(i64 %state_address, i64 %out_address, i64 %note_address) {", *out.lines, "}"])
 
 
@@ -161,7 +176,7 @@ def _order(out: Writer, layout: Layout, moved: str) -> None:
     out.jump("order")
     out.label("order")
     number = out.load("%number")
-    out.branch(out.compare("ult", number, out.load(moved)), "another", "ordered")
+    out.branch(out.compare("ult", number, moved), "another", "ordered")
     out.label("another")
     place = out.let(f"getelementptr i64, ptr %out, i64 {out.binary('mul', number, str(layout.words))}")
     out.add(f"call void @canonical(ptr {place})")

@@ -61,16 +61,20 @@ class TrapWriter:
 
     def _others(self, thread: int, at: int, mine: Single, cells: frozenset[int]) -> Iterator[tuple[int, int, Single]]:
         """The accesses of threads on other CPUs that can conflict."""
-        threads, held = self.layout.linked.program.threads, self.layout.holding.held
+        threads = self.layout.linked.program.threads
         for flow in self.values.flows:
             if flow.thread == thread or threads[flow.thread].cpu == threads[thread].cpu:
                 continue
             for pc, one in self._singles(flow.code).items():
                 if not (mine.writes or one.writes) or pc not in self.layout.threads[flow.thread].standing:
                     continue
-                together = held[thread].get(at, frozenset()) & held[flow.thread].get(pc, frozenset()) & self.layout.holding.locks
-                if not together and self._cells(one, flow.entry[pc]) & cells:
+                if not self._together(thread, at, flow.thread, pc) and self._cells(one, flow.entry[pc]) & cells:
                     yield flow.thread, pc, one
+
+    def _together(self, thread: int, at: int, other: int, pc: int) -> bool:
+        """Whether two threads would hold one lock if they stood there, so that they never do."""
+        held = self.layout.holding.held
+        return bool(held[thread].get(at, frozenset()) & held[other].get(pc, frozenset()) & self.layout.holding.locks)
 
     def _stands(self, function: Function, mine: Single, env: Env, thread: int, pc: int, one: Single) -> str:
         """An i1: that thread stands before that access, and it is to the same cell."""
@@ -121,11 +125,13 @@ class TrapWriter:
                 yield function.out.compare("eq", function.access.read_at("0", [cell]), "0")
 
     def wanted_by_another(self, function: Function, lock: int) -> str:
-        """An i1: another thread stands before a step that waits for the lock."""
+        """An i1: another thread stands before a step that waits for the lock. Not where both would hold one lock there."""
         found = "false"
         for flow in self.values.flows:
             for pc in self.layout.threads[flow.thread].standing if flow.thread != function.flow.thread else ():
                 step = flow.code.ops[pc]
+                if self._together(function.flow.thread, function.at, flow.thread, pc):
+                    continue
                 if isinstance(step, ops.Step) and step.takes and step.target is not None and lock in self.values.addresses(step.target, flow.entry[pc]):
                     here = function.access.stands(flow.thread, pc)
                     same = function.out.compare("eq", self._theirs(function, flow.thread, pc, step.target), str(lock))

@@ -25,6 +25,7 @@ from lockverse.ir.traps import Taking, Traps
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Faulted, Moved, started
 from lockverse.passes.meetings import singles
+from lockverse.passes.specialise import specialise
 
 from .choose import Observers, Options, search
 from .takings import Use, takings
@@ -62,13 +63,20 @@ def _can_race(linked: Linked) -> bool:
 def _takings(linked: Linked, run: Search) -> Result | None:
     """A search that found locks taken in a circle, or where a handler that takes them can come."""
     uses = takings(linked)
-    exclusive = {one.wanted for one in uses if one.exclusive}
-    edges = {Taking(one.wanted, held) for one in uses for held in one.held if held != one.wanted and {held, one.wanted} <= exclusive}
+    edges = _edges(uses)
+    if _in_circles(edges):  # where loops are unrolled the locks of their rounds are told apart, and mostly no circle is left to search for
+        edges &= _edges(takings(specialise(linked, {})))
     known = _Known(linked, run)
     try:
         return _circle(known, set(edges)) or _inversion(known, uses, set(edges))
     except _Incomplete as stop:
         return stop.result
+
+
+def _edges(uses: Sequence[Use]) -> set[Taking]:
+    """Which locks may be waited for holding which others, where nobody is just a reader."""
+    exclusive = {one.wanted for one in uses if one.exclusive}
+    return {Taking(one.wanted, held) for one in uses for held in one.held if held != one.wanted and {held, one.wanted} <= exclusive}
 
 
 class _Incomplete(Exception):

@@ -28,7 +28,7 @@ from lockverse.explore.table import compiled as compiled_kernel
 from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
-from lockverse.jit.machine_code import compile
+from lockverse.jit.machine_code import brings_bits_together, compile
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
 from lockverse.passes.coverage import items
@@ -137,7 +137,7 @@ class _Native:
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began, notes = time.monotonic(), self._notes()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes)
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes, remembering=brings_bits_together())
         library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
         functions = compiled_kernel(shape_of(model.layout))
         return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)

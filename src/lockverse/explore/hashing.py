@@ -63,6 +63,13 @@ MIX_3 = wrap(0xFF51AFD7ED558CCD)
 MIX_4 = wrap(0xC4CEB9FE1A85EC53)
 
 
+def copy(source: int, target: int) -> int:
+    """Copy a state."""
+    for word in range(W):
+        store(target, word, load(source, word))
+    return 0
+
+
 def mix64(x: int) -> int:
     """A bijection of 64 bits, in which each bit depends on all."""
     x = mul(x ^ shift_right(x, 30), MIX_1)
@@ -147,16 +154,6 @@ def at_home(line: int, first: int, second: int) -> int:
     if WIDE:
         return find8(line, first) << 1 & find8(line, second) & 0xAA
     return find8(line, second) & 255
-
-
-def put_alone(line: int, slot: int, nowhere: int) -> int:
-    """As `place_narrow`, while nobody else inserts: without a branch, for what comes out is hard to predict. `nowhere` is
-    written where nothing is inserted."""
-    found = find8(line, slot)
-    new = (found & 255 == 0) & (found != 0)
-    place = line + 8 * trailing_zeros(found >> 8 | 256)
-    store(nowhere + (place - nowhere & -new), 0, slot)
-    return new + 2 * (found == 0)
 
 
 def place_narrow(line: int, slot: int) -> int:

@@ -22,6 +22,7 @@ from lockverse.jit.dialect import (
     call,
     compare_exchange,
     fetch_add,
+    find8,
     load,
     load8,
     load_relaxed,
@@ -30,23 +31,25 @@ from lockverse.jit.dialect import (
     store,
     store8,
     store_relaxed,
+    trailing_zeros,
 )  # fmt: skip
 
 from .hashing import (
     EXACT,
     LINE,
     LINE_LOG,
+    LINE_WORDS,
     NEW,
     NO_ROOM,
     WIDE,
     at_home,
+    copy,
     first_hash,
     grow,
     home_line,
     locate,
     place,
     place_home,
-    put_alone,
     second_hash,
 )
 
@@ -175,13 +178,6 @@ def stored(context: int, worker: int) -> int:
 def kept(context: int, position: int) -> int:
     """Where the queue has a state."""
     return load(context, C_QUEUE) + (position & load(context, C_MASK)) * (8 * W)
-
-
-def copy(source: int, target: int) -> int:
-    """Copy a state."""
-    for word in range(W):
-        store(target, word, load(source, word))
-    return 0
 
 
 def hash_size() -> int:
@@ -319,6 +315,26 @@ def take_in(context: int, worker: int) -> int:
 def put_home(context: int, worker: int, first: int, last: int, left: int) -> int:
     """Put chosen successors from `first` up to `last` into their home lines and, where new, into the queue, which has
     places for all; choose those with a full line again, after `left` others: how many are."""
+    if WIDE == 0 and load(context, C_ALONE):
+        return put_home_alone(context, worker, first, last, left)
+    chosen = load(worker, P_CHOSEN)
+    for number in range(first, last):
+        index = load(chosen, number)
+        state = load(worker, P_OUT) + index * (8 * W)
+        entry = load(worker, P_HASHES) + index * hash_size()
+        line = load(context, C_TABLE) + (home_line(load(entry, 0), load(context, C_LINES)) << LINE_LOG)
+        result = place_home(line, load(entry, 0), second_of(state, entry))
+        copy(state, kept(context, load(worker, P_PLACE)))
+        store(worker, P_PLACE, load(worker, P_PLACE) + (result == NEW))
+        store(chosen, left, index)
+        left += result == NO_ROOM
+        prefetch(line + LINE * (result == NO_ROOM))
+    return left
+
+
+def put_home_alone(context: int, worker: int, first: int, last: int, left: int) -> int:
+    """The same while nobody else inserts: without a branch, for what comes out is hard to predict. A state that is known is
+    written over itself, and where there is no room, nowhere."""
     out = load(worker, P_OUT)
     hashes = load(worker, P_HASHES)
     chosen = load(worker, P_CHOSEN)
@@ -328,22 +344,21 @@ def put_home(context: int, worker: int, first: int, last: int, left: int) -> int
     mask = load(context, C_MASK)
     nowhere = worker + 8 * P_NOWHERE
     here = load(worker, P_PLACE)
-    alone = load(context, C_ALONE)
     for number in range(first, last):
         index = load(chosen, number)
         state = out + index * (8 * W)
         entry = hashes + index * hash_size()
-        one = load(entry, 0)
-        line = table + (home_line(one, lines) << LINE_LOG)
-        if WIDE == 0 and alone:
-            result = put_alone(line, second_of(state, entry), nowhere)
-        else:
-            result = place_home(line, one, second_of(state, entry))
+        line = table + (home_line(load(entry, 0), lines) << LINE_LOG)
+        slot = second_of(state, entry)
+        at = trailing_zeros(find8(line, slot) | 1 << 2 * LINE_WORDS)
+        full = shift_right(at, 4)
+        place = line + 8 * (at & 7)
+        store(place + (nowhere - place & -full), 0, slot)
         copy(state, queue + (here & mask) * (8 * W))
-        here += result == NEW
+        here += shift_right(at, 3) & 1
         store(chosen, left, index)
-        left += result == NO_ROOM
-        prefetch(line + LINE * (result == NO_ROOM))
+        left += full
+        prefetch(line + LINE * full)
     store(worker, P_PLACE, here)
     return left
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 FIRST_LINES: Final = 1 << 12  # 256 KiB: more than most schemes need
+QUADRUPLE_BELOW: Final = 1 << 17  # lines (8 MiB): growing moves all states, and was a tenth of the time of a million
 DOUBLE_BELOW: Final = 1 << 21  # lines (128 MiB): small tables double, large ones grow by less, to stay near full
 CAREFUL_FROM: Final = 5 << 19  # lines from which they grow by two ninths only: 18 bytes a state in all is what we allow ourselves
 SLICE: Final = 4096  # batches between two looks at the clock: some tens of milliseconds
@@ -97,6 +98,13 @@ class Moves(Protocol):
     def move(self, state: MachineState, thread: int, choice: int) -> tuple[Outcome, int]:
         """What a move does, and of how many steps it is."""
         ...
+
+
+def _more(lines: int) -> int:
+    """What a full table of so many lines grows to."""
+    if lines < DOUBLE_BELOW:
+        return lines * (4 if lines < QUADRUPLE_BELOW else 2)
+    return lines + (lines // 2 if lines < CAREFUL_FROM else lines * 2 // 9)
 
 
 @dataclass(slots=True)
@@ -223,7 +231,7 @@ class NativeSearch:
             lines = self.store.table.lines
             if self.store.states < self.store.context.words[kernel.C_LIMIT] and not self._crowded(worker):
                 return None  # another worker has seen to it
-            self.store.grow(lines * 2 if lines < DOUBLE_BELOW else lines + (lines * 2 // 5 if lines < CAREFUL_FROM else lines * 2 // 9))
+            self.store.grow(_more(lines))
         return None
 
     def _widen(self) -> BoundHit | None:
@@ -432,7 +440,7 @@ class NativeSearch:
 
     def _never(self) -> tuple[Item, ...]:
         """What was to be noted and was not."""
-        noted = self.store.exercised(NOTE_WORDS)
+        noted = self.store.exercised(NOTE_WORDS, len(self.compiled.model.notes))
         return tuple(item for item, number in self.compiled.model.notes.items() if not noted[number])
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockverse.jit.dialect import in_python
@@ -27,6 +29,8 @@ MOST_LINES = (1 << 31) - 1  # the product with 32 bits of hash stays a positive 
 LOG_ENTRIES = 1024  # of a worker: with them full it comes back
 FIRST_SIDE = 1 << 12  # entries at the side of growth; doubled when they do not suffice
 FILL, FILL_WIDE = 0.8, 0.72  # of the slots, when a table is full: beyond, more and more states are far from home
+FILL_SMALL = 0.65  # the same while memory is plenty
+SMALL_LINES = 1 << 20  # 64 MiB
 LINES_A_CALL = 1 << 20  # of growth, between two looks at signals: a tenth of a second
 STATES_A_CALL = 1 << 17  # of functions over the queue: as long
 MAP_NORESERVE = 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0  # Linux; Python has no name for it
@@ -87,11 +91,24 @@ def interpreted(shape: Shape) -> Functions:
 
 def compiled(shape: Shape, level: Level = "full") -> Functions:
     """The kernel as machine code, from the cache if it is there. The functions release the interpreter's lock."""
-    from lockverse.jit.lower import lower
-    from lockverse.jit.machine_code import compile
+    from lockverse.jit.machine_code import compile_written
 
-    library = compile(lower(kernel.ENTRIES, shape.constants), level)
+    def write() -> str:
+        from lockverse.jit.lower import lower
+
+        return lower(kernel.ENTRIES, shape.constants)
+
+    names = tuple(f.__name__ for f in kernel.ENTRIES)
+    library = compile_written(write, _sources() + repr(shape.constants), level, names)
     return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in kernel.ENTRIES}
+
+
+@functools.cache
+def _sources() -> str:
+    """What the kernel's IR is made from: to write it takes longer than all else about it, once its object is kept."""
+    package = Path(__file__).parent.parent
+    files = [package / "explore/kernel.py", package / "explore/hashing.py", package / "codegen/lower.py", *sorted((package / "jit").glob("*.py"))]
+    return "".join(one.read_text(encoding="utf-8") for one in files)
 
 
 class Region:
@@ -127,7 +144,8 @@ class Table:
     @property
     def limit(self) -> int:
         """States with which it is full."""
-        return int(self.lines * self.shape.slots * (FILL_WIDE if self.shape.wide else FILL))
+        most = FILL_SMALL if self.lines < SMALL_LINES else FILL_WIDE if self.shape.wide else FILL
+        return int(self.lines * self.shape.slots * most)
 
     @property
     def slots(self) -> int:
@@ -271,9 +289,9 @@ class Store:
             found |= worker.block.words[kernel.P_NOTED]
         return found
 
-    def exercised(self, first: int) -> bytes:
-        """What the workers' notes have behind that word, byte by byte: not 0 where a worker has put something."""
-        return bytes(map(max, zip(*(note.cast("B")[first * WORD :] for note in self.note), strict=True)))
+    def exercised(self, first: int, count: int) -> bytes:
+        """What the workers' notes have behind that word, so many bytes: not 0 where a worker has put something."""
+        return bytes(map(max, zip(*(note.cast("B")[first * WORD : first * WORD + count] for note in self.note), strict=True)))
 
     def witness(self) -> int:
         """The properties of which a state was seen, a bit for each."""

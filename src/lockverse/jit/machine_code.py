@@ -56,17 +56,22 @@ class Library:
 def compile(text: str, level: Level, exports: tuple[str, ...] | None = None) -> Library:
     """Compile IR text, or take its object from the cache, and load it. `exports` are the functions to have addresses of:
     all that the text defines and does not keep internal, if not given."""
-    key = _key(text, level)
-    names = _exported(text) if exports is None else exports
+    return compile_written(lambda: text, text, level, _exported(text) if exports is None else exports)
+
+
+def compile_written(write: Callable[[], str], source: str, level: Level, exports: tuple[str, ...]) -> Library:
+    """The same for text that is only written if its object is not in the cache, where it is known by `source`: all that the text is
+    made from."""
+    key = _key(source, level)
     kept = cache.read(key)
     if kept is not None:
         try:
-            return _load(kept, names, from_cache=True)
+            return _load(kept, exports, from_cache=True)
         except RuntimeError:  # whole, and still not an object that LLVM takes
             kept = None
-    made = _object(text, level)
+    made = _object(write(), level)
     cache.write(key, made)
-    return _load(made, names, from_cache=False)
+    return _load(made, exports, from_cache=False)
 
 
 def _exported(text: str) -> tuple[str, ...]:
@@ -96,6 +101,12 @@ def _host() -> tuple[str, str]:
     """The processor and what it can do."""
     llvm = _llvm()
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def brings_bits_together() -> bool:
+    """Whether the processor has pext, and not as a loop over the bits, as AMD's had it before Zen 3."""
+    cpu, features = _host()
+    return "+bmi2" in features.split(",") and cpu not in ("bdver4", "znver1", "znver2")
 
 
 def _machine(level: int) -> Any:
