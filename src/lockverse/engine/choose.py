@@ -90,4 +90,4 @@ def _reference(linked: Linked, observers: Observers, bounds: Bounds, progress: C
     seen |= machine.exercised()
     if not result.complete or result.failing is not None:
         return result
-    return replace(result, never=tuple(sorted((items(linked) | contendable(linked)) - seen, key=repr)))
+    return replace(result, never=tuple(sorted((items(linked) | contendable(linked, seen)) - seen, key=repr)))

@@ -78,7 +78,7 @@ class _Native:
             return explore(machine, self.observers(machine), self.bounds, self.progress)
         seen = sample(machine, started.state)
         self.seen |= machine.exercised()
-        self.items = items(self.linked) | contendable(self.linked)
+        self.items = items(self.linked) | contendable(self.linked, self.seen)
         observe(self.guesses, self.linked, seen.states)
         self.protected = seen.protected()
         if not self.options.reductions:

@@ -6,14 +6,16 @@ possible, not certain: what is made of it is confirmed by a search. Leaves out w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
 
 from lockverse.ir import ops
 from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
 from lockverse.passes.registers import successors
+from lockverse.passes.specialise import specialise
 
 if TYPE_CHECKING:
     from lockverse.codegen.values import Flow, Values
@@ -31,60 +33,94 @@ class Use:
     exclusive: bool
 
 
-_known: tuple[Linked, list[Use]] | None = None  # of the program asked about last: it is asked about again at once
+@dataclass(frozen=True, slots=True)
+class Takings:
+    """All takings of a program, and for each thread and lock the other locks that the thread holds alone whenever it takes that
+    lock or may hold it."""
+
+    uses: list[Use]
+    guards: dict[tuple[int, int], frozenset[int]]
+
+
+_NONE: Final = Takings([], {})
+_known: tuple[Linked, Takings] | None = None  # of the program asked about last: it is asked about again at once
 
 
 def takings(linked: Linked) -> list[Use]:
     """All takings of locks in a program; none if it has less than two, or an address that cannot be followed."""
+    return _of(linked).uses
+
+
+def _of(linked: Linked) -> Takings:
     global _known  # noqa: PLW0603 - a cache of one
     if _known is None or _known[0] is not linked:
         _known = linked, _takings(linked)
     return _known[1]
 
 
-def _takings(linked: Linked) -> list[Use]:
+def _takings(linked: Linked) -> Takings:
     if sum(bool(isinstance(op, ops.Step) and op.takes) for code in linked.codes for op in code.ops) < 2:
-        return []
+        return _NONE
     # Not at the top: most small schemes are done without.
     from lockverse.codegen.values import Unsupported, Values
 
     try:
         values = Values(linked)
     except Unsupported:
-        return []
-    return [one for flow in values.flows for one in _uses(values, flow)]
+        return _NONE
+    found = Takings([], {})
+    for flow in values.flows:
+        _add(found, values, flow)
+    return found
 
 
-def contendable(linked: Linked) -> set[Item]:
-    """The locks that several threads may wait for."""
-    wanting: dict[int, set[int]] = {}
-    for one in takings(linked):
+def contendable(linked: Linked, but: Set[Item] = frozenset()) -> set[Item]:
+    """The locks that several threads may wait for, but for those of `but`. Two that hold a third lock alone all along do not; what is
+    left is looked at once more where loops are unrolled, so that which lock it is is known."""
+    found = _contendable(linked) - but
+    return found & _contendable(specialise(linked, {})) if found else found
+
+
+def _contendable(linked: Linked) -> set[Item]:
+    found, wanting = _of(linked), dict[int, set[int]]()
+    for one in found.uses:
         if one.waits:
             wanting.setdefault(one.wanted, set()).add(one.thread)
-    return {Contended(lock) for lock, threads in wanting.items() if len(threads) > 1}
+    return {
+        Contended(lock) for lock, threads in wanting.items()
+        if any(not found.guards[a, lock] & found.guards[b, lock] for a, b in combinations(threads, 2))
+    }  # fmt: skip
 
 
-def _uses(values: Values, flow: Flow) -> Iterable[Use]:
-    """The takings of a thread's code, with the locks that may be held there: a forward flow over its ops to the least fixed point."""
+def _add(found: Takings, values: Values, flow: Flow) -> None:
+    """Add the takings of a thread's code, with the locks that may be held there, and those that are: forward flows over its ops to their
+    fixed points."""
     locks = set(values.linked.program.locks)
-    before: dict[int, frozenset[int]] = {0: frozenset()}
+    before: dict[int, tuple[frozenset[int], frozenset[int]]] = {0: (frozenset(), frozenset())}
     waiting = [0]
-    found: dict[tuple[int, int], Use] = {}
+    uses: dict[tuple[int, int], Use] = {}
     while waiting:
         pc = waiting.pop()
-        held, op = before[pc], flow.code.ops[pc]
+        (may, must), op = before[pc], flow.code.ops[pc]
         if isinstance(op, ops.Step) and op.target is not None and pc in flow.entry:
             cells = frozenset(values.addresses(op.target, flow.entry[pc])) & locks
             tries = "trylock" in op.kind
             if op.takes or tries:
                 for cell in cells:
-                    found[pc, cell] = Use(flow.thread, cell, held if op.takes else frozenset(), bool(op.takes), op.takes == "exclusive" or (tries and "read" not in op.kind))
-                held |= cells
-            elif op.gives in ("exclusive", "shared") and len(cells) == 1:
-                held -= cells
+                    uses[pc, cell] = Use(flow.thread, cell, may if op.takes else frozenset(), bool(op.takes), op.takes == "exclusive" or (tries and "read" not in op.kind))
+                may |= cells
+                must |= cells if op.takes == "exclusive" and len(cells) == 1 else frozenset()
+            elif op.gives:
+                must -= cells
+                may -= cells if op.gives in ("exclusive", "shared") and len(cells) == 1 else frozenset()
         for target in successors(op, pc):
             known = before.get(target)
-            if known is None or not held <= known:
-                before[target] = held | (known or frozenset())
+            met = (may, must) if known is None else (known[0] | may, known[1] & must)
+            if met != known:
+                before[target] = met
                 waiting.append(target)
-    return found.values()
+    found.uses.extend(uses.values())
+    at = [(lock, before[pc][1]) for pc, lock in uses] + [(lock, must) for may, must in before.values() for lock in may]
+    for lock, must in at:
+        known_guards = found.guards.get((flow.thread, lock), must)
+        found.guards[flow.thread, lock] = (known_guards & must) - {lock}
