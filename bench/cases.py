@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 HOLDS, BROKEN = "holds", "broken"
 BEFORE, AFTER = 0, 1  # the peers' VARIANT of m1
+LINUX = "linux"  # schemes/ladder/sizes.py: the modelled kernel's whole move of charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Case:
     """One model with its parameters as the peers name them, and what is known of it."""
 
     name: str
-    model: str  # m1, m2, m3 or m4
+    model: str  # m1, m2, m3 or m4; or LINUX, which no other tool has
     parameters: Mapping[str, int]
     verdict: str
     states: int | None  # without reductions; None if the search ends early
@@ -59,6 +60,10 @@ CASES = (
     Case("C3", "m3", {"N": 10, "ASYM": 0}, BROKEN, None, 120_000, "philosophers, 10, all right-handed", _VERDICT),
     Case("D1", "m4", treiber(4, 3, 1), HOLDS, 199_075, 1000, "Treiber stack, T4 K3 R1", _ALL),
     Case("D2", "m4", treiber(3, 3, 3), HOLDS, 2_682_816, 1000, "Treiber stack, T3 K3 R3", _ALL),
+    *(Case(f"K{number}", LINUX, given, HOLDS, None, 1000, f"linux 6.1, a whole move of charges, {title}", _VERDICT)
+      for number, (title, given) in enumerate((
+          ("1 unmapper", {"others": 1}), ("3 unmappers", {"others": 3}), ("2 unmappers, 2 pages", {"others": 2, "pages": 2}),
+          ("2 unmappers, 2 moves, exit", {"others": 2, "groups": 3, "exits": 1})), 1)),
     Case("B0", "m2", {"N": 3}, HOLDS, 2_054, 1000, "filter lock, 3 CPUs", _GROWTH),
     *(Case(f"P{n}", "m3", {"N": n, "ASYM": 1}, HOLDS, states, max(1000, states), f"philosophers, {n}", _GROWTH)
       for n, states in ((4, 79), (5, 261), (6, 862), (7, 2_847), (8, 9_403), (9, 31_056), (11, 338_769))),
@@ -95,6 +100,8 @@ def defines(case: Case) -> list[str]:
 def scheme(case: Case) -> tuple[str, str, dict[str, int]]:
     """The same for lockverse: the file in models/, the scheme, and its parameters."""
     given = case.parameters
+    if case.model == LINUX:
+        return "../../schemes/ladder/sizes.py", "moves", {name: bool(value) if name == "exits" else value for name, value in given.items()}
     if case.model == "m1":
         names = {"unmappers": "U", "mappers": "A", "pages": "P", "movers": "V"}
         name = "for_ever" if given["LOOP"] else "before" if given["VARIANT"] == BEFORE else "after"

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .cases import BROKEN, HOLDS, Case, defines, scheme
+from .cases import BROKEN, HOLDS, LINUX, Case, defines, scheme
 
 HERE = Path(__file__).resolve().parent
 PEERS, MODELS = HERE / "peers", HERE / "models"
@@ -64,7 +64,7 @@ class Tool:
     version: Callable[[], str]
     stages: Callable[[Case], tuple[Stage, ...]]
     read: Callable[[str], Found]
-    takes: Callable[[Case], bool] = lambda case: True
+    takes: Callable[[Case], bool] = lambda case: case.model != LINUX
     same_grain: bool = True
     reduces: bool = False
 
@@ -292,7 +292,8 @@ _NATIVE = ("--engine", "native")
 
 def _lockverse_tool(name: str, title: str, groups: tuple[str, ...], *options: str, **more: Any) -> Tool:
     needed = [option for option in options if option.startswith("--")]
-    return Tool(name, title, groups, _lockverse_missing(*needed), _lockverse_version, _lockverse(*options), read_lockverse, **more)
+    known: dict[str, Any] = {"takes": lambda case: True} | more
+    return Tool(name, title, groups, _lockverse_missing(*needed), _lockverse_version, _lockverse(*options), read_lockverse, **known)
 
 
 _ALL = ("raw", "verdict", "growth")

@@ -29,6 +29,7 @@ from lockverse.passes.specialise import specialise
 
 from .choose import Observers, Options, search
 from .takings import Use, takings
+from .walks import seen
 
 Search = Callable[[Traps], Result]
 
@@ -125,16 +126,19 @@ class _Known:
 
 
 def _circle(known: _Known, edges: set[Taking]) -> Result | None:
-    """The last taking of a circle all of whose takings some execution does. All that are not known yet are looked for at once:
-    mostly there is none, and one search says so."""
-    while unknown := _in_circles(edges) - known.results.keys():
-        known.look(unknown)
-        edges -= {one for one in unknown if one in known.results and known.results[one] is None}
+    """The last taking of a circle all of whose takings some execution does. Those that random executions do are taken for granted until
+    they alone make a circle; all others are looked for at once: mostly there is none, and one search says so."""
+    likely = seen(known.linked, _in_circles(edges)) if _in_circles(edges) else set()
+    while True:
         closed = _in_circles({one for one, result in known.results.items() if result is not None})
         if closed:
             last = min(closed, key=lambda one: (-len(known.schedule(one)), one))
             return known.told((last, *(_way(closed, last.wanted, last.held) or ())))
-    return None
+        unknown = _in_circles(edges) - known.results.keys()
+        if not unknown:
+            return None
+        known.look(unknown - likely or unknown)
+        edges -= {one for one, result in known.results.items() if result is None}
 
 
 def _taken(linked: Linked, failing: Failing, among: set[Taking]) -> Taking:
