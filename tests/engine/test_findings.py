@@ -283,56 +283,6 @@ def test_a_lock_order_replays(tmp_path: Path) -> None:
     assert replay(outcome.trace, tmp_path) == outcome.trace
 
 
-COVERED = """
-def one(x):
-    if READ_ONCE(x.n) > 1:
-        x.big = 2
-    with x.lock:
-        WRITE_ONCE(x.n, 1)
-
-def two(x):
-    if READ_ONCE(x.n) == 1:
-        smp_mb()
-    with x.lock:
-        pass
-
-def alone(x):
-    with x.other:
-        pass
-    with x.other:
-        pass
-
-def off(x):
-    local_irq_disable()
-    smp_mb()
-    local_irq_enable()
-
-def fires(x):
-    smp_mb()
-"""
-
-
-@ON_ALL
-def test_coverage(tmp_path: Path, engine: str, reductions: tuple[str, ...]) -> None:
-    """By hand: n is 0 or 1, so `> 1` never holds; the other condition goes both ways, and both CPUs wait for the lock."""
-    outcome = told(tmp_path, COVERED, "cpu(one, x)\ncpu(two, x)", engine, reductions)
-    assert outcome.verdict == "holds" and len(outcome.never) == 1
-    assert outcome.never[0].startswith("never true: `if READ_ONCE(x.n) > 1`")
-    strict = told(tmp_path, COVERED, "cpu(one, x)\ncpu(two, x)", engine, reductions, strict=True)
-    assert (strict.verdict, strict.reason) == ("broken", "never-exercised")
-
-
-@ON_ALL
-def test_coverage_of_locks_and_handlers(tmp_path: Path, engine: str, reductions: tuple[str, ...]) -> None:
-    """A CPU that waits for one that is signalled from inside the section never waits for its lock; a handler that is asked
-    for by nobody never fires."""
-    body = COVERED + "\ndef after(x):\n    if smp_load_acquire(x.flag):\n        with x.other:\n            pass\n\ndef before(x):\n    with x.other:\n        pass\n    smp_store_release(x.flag, True)"
-    outcome = told(tmp_path, body, "cpu(before, x)\ncpu(after, x)", engine, reductions)
-    assert outcome.never == ("never waited for: x.other",)
-    body += "\nWORK = work_struct()"
-    handlers = told(tmp_path, body, "c = cpu(off, x)\ninterrupt(fires, x, on=c)", engine, reductions)
-    assert handlers.never == ()
-
 
 # Random programs
 
