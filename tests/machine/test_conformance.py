@@ -229,7 +229,7 @@ def _looks_alike(linked: Linked, reference: Interpreter, native: NativeMachine, 
 
 def test_the_corpus() -> None:
     for name, linked in corpus().items():
-        assert agree(linked, 250) >= 1, name
+        assert agree(linked, 120) >= 1, name
 
 
 @pytest.mark.parametrize(("first", "threads", "rests"), [*((n, 2, False) for n in range(0, 100, 25)), (7000, 3, False), (40000, 2, True)])
