@@ -72,6 +72,8 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
             addr += 1
             continue
         if vma.vm_file and vma.vm_pgoff + addr - vma.vm_start >= vma.vm_file.size:
+            if write and not vma.shared:
+                vma.prepare_anon_vma()  # do_cow_fault() does before it looks at the file
             return -EFAULT
         if table is None or table.huge or part is None or part.vm_mm is not table:
             table = _huge_fault(vma, addr, write)
