@@ -75,6 +75,7 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
             if write and not vma.shared:
                 vma.prepare_anon_vma()  # do_cow_fault() does before it looks at the file
             return -EFAULT
+        made = table is None
         if table is None or table.huge or part is None or part.vm_mm is not table:
             table = _huge_fault(vma, addr, write)
             if table.huge:
@@ -82,6 +83,8 @@ def _touch_table(vma: Vma, start: int, end: int, write: bool) -> int:
             part = _part(vma, table)
         error = _pte_fault(vma, part, table.pte[addr], addr, write)
         if error and error != -EAGAIN:
+            if made and vma.vm_file and write:
+                del mm.tables[addr // PTES_PER_TABLE]  # finish_fault() would have made it, and has not been reached
             return error
     return 0
 
