@@ -25,7 +25,6 @@ from lockverse.ir.traps import Taking, Traps
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Faulted, Moved, started
 from lockverse.passes.meetings import singles
-from lockverse.passes.specialise import specialise
 
 from .choose import Observers, Options, search
 from .takings import Use, takings
@@ -66,7 +65,7 @@ def _takings(linked: Linked, run: Search) -> Result | None:
     uses = takings(linked)
     edges = _edges(uses)
     if _in_circles(edges):  # where loops are unrolled the locks of their rounds are told apart, and mostly no circle is left to search for
-        edges &= _edges(takings(specialise(linked, {})))
+        edges &= _edges(takings(linked, unrolled=True))
     known = _Known(linked, run)
     try:
         return _circle(known, set(edges)) or _inversion(known, uses, set(edges))

@@ -43,19 +43,22 @@ class Takings:
 
 
 _NONE: Final = Takings([], {})
-_known: tuple[Linked, Takings] | None = None  # of the program asked about last: it is asked about again at once
+_known: list[tuple[Linked, bool, Takings]] = []  # of the program asked about last: it is asked about again at once
 
 
-def takings(linked: Linked) -> list[Use]:
-    """All takings of locks in a program; none if it has less than two, or an address that cannot be followed."""
-    return _of(linked).uses
+def takings(linked: Linked, *, unrolled: bool = False) -> list[Use]:
+    """All takings of locks in a program; none if it has less than two, or an address that cannot be followed. `unrolled`: of code in which
+    loops are, so that the locks of their rounds are told apart."""
+    return _of(linked, unrolled=unrolled).uses
 
 
-def _of(linked: Linked) -> Takings:
-    global _known  # noqa: PLW0603 - a cache of one
-    if _known is None or _known[0] is not linked:
-        _known = linked, _takings(linked)
-    return _known[1]
+def _of(linked: Linked, *, unrolled: bool) -> Takings:
+    _known[:] = [one for one in _known if one[0] is linked]
+    for _, how, found in _known:
+        if how == unrolled:
+            return found
+    _known.append((linked, unrolled, _takings(specialise(linked, {}) if unrolled else linked)))
+    return _known[-1][2]
 
 
 def _takings(linked: Linked) -> Takings:
@@ -77,12 +80,12 @@ def _takings(linked: Linked) -> Takings:
 def contendable(linked: Linked, but: Set[Item] = frozenset()) -> set[Item]:
     """The locks that several threads may wait for, but for those of `but`. Two that hold a third lock alone all along do not; what is
     left is looked at once more where loops are unrolled, so that which lock it is is known."""
-    found = _contendable(linked) - but
-    return found & _contendable(specialise(linked, {})) if found else found
+    found = _contendable(_of(linked, unrolled=False)) - but
+    return found & _contendable(_of(linked, unrolled=True)) if found else found
 
 
-def _contendable(linked: Linked) -> set[Item]:
-    found, wanting = _of(linked), dict[int, set[int]]()
+def _contendable(found: Takings) -> set[Item]:
+    wanting: dict[int, set[int]] = {}
     for one in found.uses:
         if one.waits:
             wanting.setdefault(one.wanted, set()).add(one.thread)

@@ -10,18 +10,21 @@ Leaves out any conclusion: dependence.py.
 from __future__ import annotations
 
 import random
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from lockverse.codegen.layout import MachineState
 from lockverse.ir import ops
 from lockverse.ir.ops import Op
-from lockverse.machine.interpreter import Interpreter, Run
-from lockverse.machine.protocol import Blocked, Moved
+from lockverse.machine.interpreter import Interpreter, Run, Watch
+from lockverse.machine.protocol import Blocked, Moved, Outcome
 
 WALKS: Final = 24
 STEPS: Final = 1_500  # of all walks together: a few hundredths of a second
 SEED: Final = 1
+
+Walked: TypeAlias = tuple[MachineState, int, Outcome]
 
 
 @dataclass(slots=True)
@@ -63,27 +66,36 @@ class _Watch:
 
 def sample(machine: Interpreter, initial: MachineState) -> Sample:
     """Random walks from the initial state, each to its end, as far as STEPS go."""
-    found, rng = Sample([initial]), random.Random(SEED)
+    found = Sample([initial])
     watch = _Watch(machine, found)
-    left = STEPS
-    for _ in range(WALKS):
-        left = _walk(machine, initial, watch, rng, found, left)
+    for _, _, outcome in walks(machine, initial, STEPS, watch):
+        watch.finish(not isinstance(outcome, Blocked))
+        if isinstance(outcome, Moved):
+            found.states.append(outcome.state)
     return found
 
 
-def _walk(machine: Interpreter, state: MachineState, watch: _Watch, rng: random.Random, found: Sample, left: int) -> int:
-    running = list(range(machine.threads))
+def walks(machine: Interpreter, initial: MachineState, steps: int, watch: Watch | None = None) -> Iterator[Walked]:
+    """Random walks from a state, so many steps in all: of each step the state it was taken in, the thread, and what became of it. `watch`
+    is told of every op of a step's first outcome."""
+    rng = random.Random(SEED)
+    for _ in range(WALKS):
+        steps -= yield from _walk(machine, initial, watch, rng, steps)
+
+
+def _walk(machine: Interpreter, state: MachineState, watch: Watch | None, rng: random.Random, most: int) -> Generator[Walked, None, int]:
+    """One walk; gives how many steps it took."""
+    running, taken = list(range(machine.threads)), 0
     current = rng.choice(running)
-    while left > 0 and running:
-        left -= 1
+    while taken < most and running:
+        taken += 1
         outcome = machine.step(state, current, 0, watch)
         choices = getattr(outcome, "choices", 1)
         if choices > 1 and (choice := rng.randrange(choices)):
             outcome = machine.step(state, current, choice)
-        watch.finish(not isinstance(outcome, Blocked))
+        yield state, current, outcome
         if isinstance(outcome, Moved):
             state = outcome.state
-            found.states.append(state)
             running = [thread for thread in range(machine.threads) if not machine.finished(state, thread)]
         elif isinstance(outcome, Blocked):
             running = [thread for thread in running if thread != current]
@@ -92,4 +104,4 @@ def _walk(machine: Interpreter, state: MachineState, watch: _Watch, rng: random.
         # Staying with a thread most of the time gets far; changing now and then meets others half way.
         if running and (current not in running or rng.random() < 0.3):
             current = rng.choice(running)
-    return left
+    return taken
