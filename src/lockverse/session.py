@@ -8,8 +8,10 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.check.deadlock import Deadlock
 from lockverse.check.properties import Properties
@@ -39,8 +41,7 @@ from lockverse.trace.serialize import FORMAT, TraceFormatError, dumps, loads
 from lockverse.trace.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One scheme to check, with one choice of its parameters."""
 
     file: SchemeFile

@@ -7,9 +7,11 @@ keep: what can be wrong, what is at rest, what holds sometimes. Nothing here sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import Guesses, Layout, make_layout, observe, register_key
 from lockverse.codegen.plan import FREE, NO_PLAN, Need, Plan

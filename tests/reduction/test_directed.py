@@ -7,10 +7,10 @@ loses something that a reduction has to keep (spaces.essence). Verdicts of the e
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from lockverse.explore.search import Failing
 from lockverse.ir.program import Linked

@@ -10,10 +10,10 @@ Leaves out how the failures are found: tests/machine and tests/engine.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from lockverse.report.formats import FORMATS, fitting, formatted
 from lockverse.trace.model import Link, Reason

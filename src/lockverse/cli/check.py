@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from lockverse.diagnostics.model import Diagnostic, Rejected, UsageError
 from lockverse.diagnostics.render import render

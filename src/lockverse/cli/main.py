@@ -12,7 +12,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +106,8 @@ def _check(one: argparse.ArgumentParser) -> None:
     one.add_argument("--no-trace", action="store_true", help="write no traces")
     _diagram(one)
     _engine(one)
+    from msgspec.structs import fields
+
     from lockverse.explore.bounds import Bounds
 
     group = one.add_argument_group("bounds", "hitting one gives the verdict unknown and exit code 3; `none` lifts it")

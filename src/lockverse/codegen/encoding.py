@@ -7,11 +7,10 @@ state a field lies: layout.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(Struct, frozen=True):
     """The value is low + stride * code, for `count` codes. `guarded`: a value may turn out not to fit."""
 
     low: int
@@ -34,8 +33,7 @@ class Linear:
         return self.low + self.stride * code
 
 
-@dataclass(frozen=True, slots=True)
-class OrNull:
+class OrNull(Struct, frozen=True):
     """Code 0 is the value 0; code c is low + stride * (c - 1): NULL, or one of a row of objects."""
 
     low: int
@@ -57,8 +55,7 @@ class OrNull:
         return 0 if code == 0 else self.low + self.stride * (code - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """The value is `values[code]`, in ascending order."""
 
     values: tuple[int, ...]
@@ -77,8 +74,7 @@ class Listed:
         return self.values[code]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBit:
+class HeldBit(Struct, frozen=True):
     """The owner of a lock, of which a state says only whether there is one: holding.py knows who it is."""
 
     @property

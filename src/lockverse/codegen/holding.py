@@ -10,8 +10,9 @@ Left out: locks at computed addresses, locks a trylock may or may not have taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from lockverse.ir import ops
 from lockverse.passes.registers import successors
@@ -21,8 +22,7 @@ from .values import Flow, Values
 Held: TypeAlias = frozenset[int]
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """The locks this is known of, by the address of their owner, and `held[thread][pc]`: those of them that the thread holds
     before that op."""
 

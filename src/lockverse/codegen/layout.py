@@ -13,8 +13,9 @@ the fields.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
 
 from lockverse.ir import ops
 from lockverse.ir.program import Code, Linked
@@ -35,8 +36,7 @@ MachineState: TypeAlias = tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...
 Key: TypeAlias = tuple[str, str, int]  # what a guess is about: a kind, a name, a number
 
 
-@dataclass(slots=True)
-class Guesses:
+class Guesses(Struct):
     """The ranges guessed for what is counted. Those seen in `add` grow the guess; `widen` doubles it towards a value."""
 
     known: dict[Key, tuple[int, int]] = field(default_factory=dict)
@@ -61,8 +61,7 @@ class Guesses:
         return low, high
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Bits of a state: `bits` from `shift` on of a word."""
 
     word: int
@@ -75,8 +74,7 @@ class Place:
         return ((1 << self.bits) - 1) << self.shift
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A field: where it is, what its bits mean, and (if guarded) the guess it stands on, by its index in `guards`."""
 
     place: Place
@@ -84,8 +82,7 @@ class Field:
     guard: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What is kept of a thread that stands at one position: fields by register, constants, and what follows from others."""
 
     fields: Mapping[int, Field]
@@ -93,8 +90,7 @@ class Standing:
     derived: tuple[Derived, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadLayout:
+class ThreadLayout(Struct, frozen=True):
     """A thread's part of a state. `positions[code]` is where it stands; `area` are all its places, position included."""
 
     positions: tuple[int, ...]
@@ -103,8 +99,7 @@ class ThreadLayout:
     area: tuple[Place, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The whole state: `words` words of which `bits` bits are used (unused ones are 0). `cells[address]` is None for a cell
     that never changes. `guards` are the guesses it stands on, with the type that bounds each."""
 
@@ -180,8 +175,7 @@ def _put(words: list[int], one: Field, value: int) -> int | None:
 # Making a layout
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(Struct):
     """Something that wants bits next to each other in one word."""
 
     bits: int
@@ -265,8 +259,7 @@ class _Planner:
         thread.kept[pc] = (constants, thread.pack(wanted), tuple(follows))
 
 
-@dataclass(slots=True)
-class _Thread:
+class _Thread(Struct):
     """A thread's layout while it is made: chunks of bits, and for each position which register is where in them."""
 
     positions: list[int]

@@ -10,8 +10,9 @@ Leaves out how the functions are put together: model.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import ENTRIES, GUARD
@@ -44,8 +45,7 @@ TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that wa
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What all functions of a model share. `rounds` bounds the rounds of a loop inside one step; `repeating[id(code)]` are a
     code's jumps that may lead back to where an execution was."""
 

@@ -15,9 +15,10 @@ Leaves out compiling the text: the room jit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.coverage import Item
@@ -64,8 +65,7 @@ WITNESSES: Final = 62  # how many `sometimes` the bits of one word have room for
 INLINE_OPS: Final = 6_000  # ops of all threads together up to which they become one function; beyond, compiling takes longer than it saves
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """LLVM IR and the layout of its states. `successors` bounds those of one state; `ops` is the size of the code;
     `may_repeat` says whether an execution may come back to a state, `notes` which byte what is seen is noted in."""
 

@@ -6,15 +6,15 @@ Data only; the room reduction makes it and argues for it. Leaves out why any of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.ir.ops import Value
 
 FREE = 0  # in place of a lock's address: a cell nobody else's steps depend on
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """One access of a step. `locks[cell]` is the lock the thread must hold if that cell is accessed (its first cell is its
     owner), or FREE. `address` says which cell it is; None: not known beforehand, so all the locks are needed."""
 
@@ -22,8 +22,7 @@ class Need:
     locks: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`going_on[thread][pc]`: a thread that arrives at pc takes that step at once if all the needs are met. `protected`
     are the cells that may be accessed with a lock only, and the lock: an access without it is flagged, as the plan
     then is void."""

@@ -12,8 +12,9 @@ the moves (lower.py), and which processors have the instruction (jit).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.passes.registers import successors
@@ -42,8 +43,7 @@ HAS_MOVED, RESTS, STILL = 63, 61, 60
 _HARMLESS: Final = ~REPEATED  # a search keeps this flag, as it does the notes; it is enough to have seen them once
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """How the moves of a thread at one position are found: for each word of the state the bits that matter; and where in the table they
     begin, 0 for moves that are not remembered."""
 
@@ -51,8 +51,7 @@ class Row:
     base: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(Struct, frozen=True):
     """The rows of each thread, by the code of its position; how many words the table has, and where in the note it starts."""
 
     layout: Layout

@@ -10,9 +10,10 @@ Leaves out relations that are not linear, and those between registers that no co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Op, Reg, Value
@@ -33,8 +34,7 @@ class _Env(dict[int, Entry]):
         return _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """A register is scale * base + offset."""
 
     register: int

@@ -11,15 +11,15 @@ Leaves out which threads are interchangeable: reduction/symmetry.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .encoding import HeldBit
 from .layout import Layout, Place, bits_of
 from .text import Writer
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """A field that says which thread holds a lock, and the codes of two threads in it."""
 
     place: Place
@@ -27,8 +27,7 @@ class Owner:
     b: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """What is exchanged between two threads: pairs of equally wide fields, the first `keys` of which are compared, and
     owners."""
 

@@ -7,8 +7,9 @@ pairs of accesses that can be to one cell, and are not both made with one lock h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import CLOSED_BY, CONTEXTS, keepers
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from .lower import Function
 
 
-@dataclass(slots=True)
-class TrapWriter:
+class TrapWriter(Struct):
     """Writes the looks at traps into the functions of a model's threads."""
 
     layout: Layout

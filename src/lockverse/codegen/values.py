@@ -12,9 +12,10 @@ Leaves out ranges of integers that are counted up and down: those are ANY here, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
@@ -45,8 +46,7 @@ class Unsupported(Exception):
     """Code this back end does not lower; the interpreter runs it. Says what it is."""
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct):
     """The sets of one code: `entry[pc]` are those on entry to the block that begins at `pc`; other ops have none.
     A block no execution reaches has no entry."""
 
@@ -55,8 +55,7 @@ class Flow:
     entry: dict[int, Env]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A load or a store: the op's index, the cells it can name, and what it can store (of a load, nothing is known)."""
 
     pc: int
@@ -65,8 +64,7 @@ class Access:
     stored: Set = ANY
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct):
     """What is known at the ops of a code that can be reached: its accesses, and the bases of Elements that are one object."""
 
     accesses: dict[int, Access] = field(default_factory=dict)

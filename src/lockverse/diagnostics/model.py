@@ -6,11 +6,10 @@ knowledge of what is checked: that is the frontend's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A span of a file: 1-based lines and columns, the end past the last character. Line 0: the file as a whole."""
 
     file: str
@@ -20,16 +19,14 @@ class Place:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """A place and what stands there, in a few words ("" for nothing to add)."""
 
     place: Place
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One thing that is wrong. `code` is a key of `codes.CODES`."""
 
     code: str

@@ -6,8 +6,10 @@ Leaves out how a search in machine code comes about: native.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.explore.bounds import INTERRUPTED, Bounds, least
 from lockverse.explore.observer import Observer
@@ -27,8 +29,7 @@ COMPILED_AT_ONCE: Final = 1_000  # ops
 STATES_AN_OP: Final = 2  # likewise for long code, which takes long to compile: about as long as these states take
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """How to search. `engine` is "auto", "reference" or "native"; `jobs` 0 is a thread a core, up to native.MOST_JOBS."""
 
     engine: str = "auto"

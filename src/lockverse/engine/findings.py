@@ -13,7 +13,9 @@ otherwise: Documentation/locking/lockdep-design.rst, Linux 6.1. Leaves out the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.search import Failing, Progress, Result
@@ -86,8 +88,7 @@ class _Incomplete(Exception):
         self.result = result
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(Struct):
     """What is known of takings: a search that found each, or None if there is none in any execution."""
 
     linked: Linked

@@ -12,8 +12,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import Guesses, observe
 from lockverse.codegen.lower import BROKEN_RULE, TAKEN_TWICE
@@ -56,8 +58,7 @@ def search_compiled(
     return _Native(linked, observers, bounds, progress, options, traps, seen).search()
 
 
-@dataclass(slots=True)
-class _Native:
+class _Native(Struct):
     linked: Linked
     observers: Observers
     bounds: Bounds

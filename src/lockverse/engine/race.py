@@ -6,7 +6,7 @@ threads were exchanged. Leaves out the search.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import MachineState
 from lockverse.explore.native import Compiled

@@ -7,9 +7,10 @@ possible, not certain: what is made of it is confirmed by a search. Leaves out w
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.coverage import Contended, Item
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from lockverse.codegen.values import Flow, Values
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """A step of a thread that may take the lock `wanted`, holding at most `held` while it waits (one that only tries waits for
     nobody). `exclusive`: not as a reader."""
 
@@ -33,8 +33,7 @@ class Use:
     exclusive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Takings:
+class Takings(Struct, frozen=True):
     """All takings of a program, and for each thread and lock the other locks that the thread holds alone whenever it takes that
     lock or may hold it."""
 

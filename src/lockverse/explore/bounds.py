@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MEBIBYTE: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """How far a search may go. None means no bound."""
 
     states: int | None = None  # memory is the bound: a state takes 8 bytes in machine code, and a thousand here
@@ -25,8 +25,7 @@ class Bounds:
     ops: int = 1_000_000  # in one step, between two looks at memory
 
 
-@dataclass(frozen=True, slots=True)
-class BoundHit:
+class BoundHit(Struct, frozen=True):
     """The bound that stopped a search: its name as in Bounds ("interrupted" for Ctrl-C), and what to tell the user."""
 
     name: str

@@ -6,13 +6,12 @@ by going backwards. Leaves out what the states are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from lockverse.machine.protocol import State
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """A move: from the state `source`, `thread` took its step and the environment picked `choice`."""
 
     source: int
@@ -20,8 +19,7 @@ class Edge:
     choice: int
 
 
-@dataclass(slots=True)
-class Graph:
+class Graph(Struct):
     """State 0 is the initial one. `levels[i]` is the length of the shortest way to state i, `into[i]` are the moves that
     lead to it, `ends` the states in which an execution can end: all threads are at rest (those that have finished are), or
     one is pruned."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
 from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, REPEATED, TOO_LONG
@@ -51,17 +52,16 @@ PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is w
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
 
 
-@dataclass(slots=True)
 class Void(Exception):
     """What was explored is void: a value did not fit the guess of that index (`guard`), or with `guard` below 0 a cell
     (`value` is its address) was accessed without the lock that was thought to protect it."""
 
-    guard: int
-    value: int
+    def __init__(self, guard: int, value: int) -> None:
+        super().__init__(guard, value)
+        self.guard, self.value = guard, value
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(Struct, frozen=True):
     """A model with its machine code and the kernel for its shape. `may_repeat`: an execution may come back to a state."""
 
     model: Model
@@ -107,8 +107,7 @@ def _more(lines: int) -> int:
     return lines + (lines // 2 if lines < CAREFUL_FROM else lines * 2 // 9)
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """Something wrong, at a packed state of a level."""
 
     level: int
@@ -116,34 +115,26 @@ class _Found:
     state: tuple[int, ...]
 
 
-@dataclass(slots=True)
 class NativeSearch:
     """One search. `keep`: all states, whatever memory they take."""
 
-    compiled: Compiled
-    machine: Interpreter
-    observers: Sequence[Observer]
-    bounds: Bounds
-    progress: Callable[[Progress], None]
-    follower: Moves
-    jobs: int = 1
-    keep: bool = False
-    store: Store = field(init=False)
-    found: list[_Found] = field(default_factory=list)
-    levels: list[int] = field(default_factory=lambda: [0])  # where each level begins in the queue
-    began: float = field(default_factory=time.monotonic)
-    cpu: float = field(default_factory=time.process_time)
-    pool: ThreadPoolExecutor | None = None
-
-    def __post_init__(self) -> None:
-        compiled, shape = self.compiled, self.compiled.shape
-        memory = MOST_BYTES if self.bounds.memory is None else self.bounds.memory << 20
-        limit = 1 << 62 if self.bounds.states is None else self.bounds.states + kernel.BLOCK * self.jobs
-        address = compiled.library.address
+    def __init__(
+        self, compiled: Compiled, machine: Interpreter, observers: Sequence[Observer], bounds: Bounds, progress: Callable[[Progress], None],
+        follower: Moves, jobs: int = 1, keep: bool = False,
+    ) -> None:  # fmt: skip
+        self.compiled, self.machine, self.observers, self.bounds = compiled, machine, observers, bounds
+        self.progress, self.follower, self.jobs, self.keep = progress, follower, jobs, keep
+        self.found: list[_Found] = []
+        self.levels = [0]  # where each level begins in the queue
+        self.began, self.cpu = time.monotonic(), time.process_time()
+        self.pool: ThreadPoolExecutor | None = None
+        shape, address = compiled.shape, compiled.library.address
+        memory = MOST_BYTES if bounds.memory is None else bounds.memory << 20
+        limit = 1 << 62 if bounds.states is None else bounds.states + kernel.BLOCK * jobs
         self.store = Store.make(
             shape, compiled.functions, address("expand"), address("check") if self._checks() else 0,
             widest=compiled.model.successors, note_words=compiled.model.note_words, lines=FIRST_LINES,
-            most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=self.jobs,
+            most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=jobs,
         )  # fmt: skip
         self.store.context.words[kernel.C_SLICE] = SLICE
 

@@ -6,8 +6,9 @@ Leaves out the observers themselves: they are in check/.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from lockverse.ir.reason import Reason
 from lockverse.machine.protocol import State
@@ -15,8 +16,7 @@ from lockverse.machine.protocol import State
 from .graph import Graph
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """Something is wrong with a state. `rank` orders violations of one search: the lower is told first."""
 
     reason: Reason
@@ -25,8 +25,7 @@ class Violation:
     loop: tuple[tuple[int, int], ...] = ()  # moves from that state back to it, for endless spinning
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """What the threads could do in a state: those that had finished, that were blocked, that were pruned. `at_rest`: all
     of them have finished or may stay where they are for ever."""
 

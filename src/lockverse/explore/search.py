@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.ir.coverage import Item
 from lockverse.ir.reason import Reason
@@ -31,8 +32,7 @@ LOOK_EVERY = 256  # states between two looks at the clock and at memory
 FAULT_RANK = 1_000_000  # what the scheme asked for is told before what nobody asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Failing:
+class Failing(Struct, frozen=True):
     """How a scheme fails: `schedule` leads there (and for a fault, its last move is the one that fails). `condition` is
     the index of the property, if one failed; `loop` are the moves that then repeat for ever. `starter` is the thread that
     failed before any step, if one did. `taking` is what was found of a lock, and `chain` the other takings
@@ -48,8 +48,7 @@ class Failing:
     chain: tuple[tuple[Schedule, Taking], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """What searched: "reference" or "native". For the latter the bits of a packed state, whether states are told apart
     exactly, and CPU seconds of compiling and of the search. `merged` are the reductions used."""
 
@@ -62,8 +61,7 @@ class Engine:
     reductions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What a search found. `complete`: every interleaving was explored. Neither failing nor a bound: nothing is wrong.
     `completed` counts the states in which every thread is at rest (those that have finished are): if there are none,
     assumptions cut all short. `shortest`: no race is shorter than that of `failing`. `also` is what else was found, `never` what there
@@ -83,8 +81,7 @@ class Result:
     never: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a search is."""
 
     states: int
@@ -94,8 +91,7 @@ class Progress:
     seconds: float
 
 
-@dataclass(slots=True)
-class _Candidate:
+class _Candidate(Struct):
     """Something wrong: at a state, or (with `last`) at a move from it."""
 
     state: int
@@ -103,8 +99,7 @@ class _Candidate:
     violation: Violation
 
 
-@dataclass(slots=True)
-class _Search:
+class _Search(Struct):
     machine: Machine
     observers: Sequence[Observer]
     bounds: Bounds

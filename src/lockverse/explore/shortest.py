@@ -13,8 +13,9 @@ Leaves out races that are longer but switch less.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from .graph import Edge, Graph
 
@@ -25,8 +26,7 @@ Cost: TypeAlias = tuple[int, int]  # switches, and the rank of what fails
 NOBODY = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What a race leads to: something wrong with a state, or with the move `last` from it. `rank` orders those that are
     equally near: the lower is told first."""
 
@@ -35,8 +35,7 @@ class Target:
     rank: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Race:
+class Race(Struct, frozen=True):
     """A schedule, how often the running thread changes in it, and which of the targets it leads to."""
 
     schedule: Schedule

@@ -11,9 +11,10 @@ import ctypes
 import functools
 import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lockverse.jit.dialect import in_python
 
@@ -40,8 +41,7 @@ class TableFull(Exception):
     """The table may not grow further."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What the kernel is compiled for: states of `words` words of which the first `bits` bits are used. With one word at
     most 60 bits are; states of 61 to 64 bits take two."""
 
@@ -180,8 +180,7 @@ class Table:
             code = self._grow(self._growth.address)
 
 
-@dataclass(slots=True)
-class Worker:
+class Worker(Struct):
     """What one thread works with; the counters are cumulative."""
 
     block: Region
@@ -207,8 +206,7 @@ class Worker:
         return [tuple(words[i : i + length]) for i in range(0, used, length)]
 
 
-@dataclass(slots=True)
-class Store:
+class Store(Struct):
     """All states found, the table over them, and the workers. `expand` and `check` are addresses of C functions of the
     model; `widest` is how many successors an expansion writes at most, `note_words` what it writes to its note."""
 

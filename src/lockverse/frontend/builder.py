@@ -5,7 +5,7 @@ Blocks that nothing reaches (code after a return) are dropped at the end. Leaves
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Branch, Jump, Op, Reg, Return
 from lockverse.ir.program import Block, Function, Register

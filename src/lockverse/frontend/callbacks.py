@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from lockverse.ir import ops
 from lockverse.ir import types as ir
@@ -33,8 +34,7 @@ _DONE = Typed(ops.Imm(0), VOID)
 _NUMBER = ir.Int(8, signed=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Callback:
+class Callback(Struct, frozen=True):
     """What is done with an rcu_head: call `function`, or free the object of `struct` that has it `offset` cells from its
     start. `origin` is where a diagram says that it is done."""
 
@@ -44,8 +44,7 @@ class Callback:
     origin: int
 
 
-@dataclass(slots=True)
-class Callbacks:
+class Callbacks(Struct):
     """The callbacks of a scheme; their numbers begin with 1. `begun` is where it is told that a grace period has ended."""
 
     known: dict[object, Callback] = field(default_factory=dict)
@@ -191,6 +190,7 @@ def _run(f: Lowering, one: Callback, head: Typed, node: ast.AST) -> None:
         pools.give_back(f, Typed(start, ir.Ptr(pool.type)), pool, node)
         calls.emit_call(f, _LANG["callback_done"], {}, node)
     else:
+        assert isinstance(one.function, FunctionType)
         calls.emit_call(f, _LANG["enter_callback"], {}, node)
         name = one.function.__code__.co_varnames[0]
         calls.emit_call(f, one.function, {name: calls.Argument(head, node)}, node)

@@ -7,9 +7,10 @@ Python binds them. Leaves out what the vocabulary's own functions mean beyond th
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lockverse.diagnostics.model import Label
 from lockverse.ir import ops
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from .compiler import Instance
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """An argument and where it stands in the call; a default stands nowhere and points at the call itself."""
 
     value: Result

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import FunctionType
+
+from msgspec import Struct
 
 from lockverse import lang
 from lockverse.diagnostics.suggest import nearest
@@ -30,8 +31,7 @@ WALKS = 50  # far above the height of the lattice of types times any sensible nu
 _NOT_PLAIN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Struct, frozen=True):
     """A compiled function: its key in the program, the types of its result registers, and the shape of what it
     returns, in which NULL alone needs no register."""
 

@@ -13,9 +13,10 @@ import ast
 import builtins
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from lockverse.diagnostics.model import Label
 from lockverse.ir import ops
@@ -52,8 +53,7 @@ STEPS, ATOMIC, PRIMITIVE, OBSERVER, VALUES = "steps", "atomic", "primitive", "ob
 _MISSING = object()
 
 
-@dataclass(slots=True)
-class Variable:
+class Variable(Struct):
     """A local variable: its type so far, whether that was declared, where, and its register in this walk."""
 
     type: ValueType
@@ -61,8 +61,7 @@ class Variable:
     register: ops.Reg | None = None
 
 
-@dataclass(slots=True)
-class Loop:
+class Loop(Struct):
     """An open loop: where break and continue go, how many cleanups were pending at its start, and which variables
     had a value where it was left."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import FunctionType
+
+from msgspec.structs import replace
 
 from lockverse.ir import types as ir
 from lockverse.ir.program import Cell, Object, Pool

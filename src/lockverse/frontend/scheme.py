@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
+
+from msgspec import Struct
 
 from lockverse.diagnostics.model import Diagnostic, Label, Place, Rejected
 from lockverse.ir import types as ir
@@ -36,8 +37,7 @@ from .source import Sources
 from .types import Constant, Functions, Literal, Result, Typed, fits, settled
 
 
-@dataclass(frozen=True, slots=True)
-class SchemeFile:
+class SchemeFile(Struct, frozen=True):
     """A loaded scheme file: its module, its path, the path the user wrote, its schemes by name in file order."""
 
     module: ModuleType

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import tokenize
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, FunctionType
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.diagnostics.texts import PACKAGE
 from lockverse.ir.source import NO_CALLER, Origin, Span, Statement
@@ -20,17 +22,16 @@ FunctionNode = ast.FunctionDef | ast.Lambda
 _COMPOUND = {ast.If: "if", ast.While: "while", ast.For: "for", ast.With: "with"}
 
 
-@dataclass(slots=True)
-class SourceFile:
+class SourceFile(Struct):
     """A file: its path as messages show it, its text, its tree."""
 
     path: str
     text: str
     tree: ast.Module
-    lines: list[str] = field(init=False)
-    functions: dict[int, ast.FunctionDef] = field(init=False)  # by their first line, decorators included
-    lambdas: list[ast.Lambda] = field(init=False)
-    _numbered: list[str] = field(init=False)  # the lines as the parser counts them: a form feed ends none
+    lines: list[str] = field(default_factory=list)
+    functions: dict[int, ast.FunctionDef] = field(default_factory=dict)  # by their first line, decorators included
+    lambdas: list[ast.Lambda] = field(default_factory=list)
+    _numbered: list[str] = field(default_factory=list)  # the lines as the parser counts them: a form feed ends none
 
     def __post_init__(self) -> None:
         self.lines, self._numbered = self.text.splitlines(), self.text.split("\n")

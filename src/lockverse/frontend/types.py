@@ -8,9 +8,10 @@ Leaves out positions and messages: callers know what they were doing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import FunctionType
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from lockverse.ir import types as ir
 from lockverse.ir.ops import Imm, Value
@@ -19,32 +20,28 @@ from lockverse.lang import types as lang
 from lockverse.lang.errors import WrongType
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """The type of what cannot be typed yet, or was reported already: fits everything, says nothing."""
 
     def __str__(self) -> str:
         return "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Null:
+class Null(Struct, frozen=True):
     """The type of NULL alone: becomes the pointer type it meets."""
 
     def __str__(self) -> str:
         return "NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """The type of an integer constant: becomes the integer type it meets."""
 
     def __str__(self) -> str:
         return "integer"
 
 
-@dataclass(frozen=True, slots=True)
-class Void:
+class Void(Struct, frozen=True):
     """The type of a call that returns nothing."""
 
     def __str__(self) -> str:
@@ -55,23 +52,20 @@ ValueType: TypeAlias = ir.Int | ir.Bool | ir.Enum | ir.Ptr | Unknown | Null | Li
 UNKNOWN, NULL, LITERAL, VOID = Unknown(), Null(), Literal(), Void()
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """A value and its type."""
 
     value: Value
     type: ValueType
 
 
-@dataclass(frozen=True, slots=True)
-class Tuple:
+class Tuple(Struct, frozen=True):
     """Several values at once: what `return a, b` gives and `x, y = ...` takes."""
 
     items: tuple[Typed, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """Something that exists only while compiling: a function, a type, a module, a string, a range."""
 
     object: object

@@ -12,8 +12,9 @@ preemption is enabled.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .program import Program
 
@@ -23,8 +24,7 @@ CLOSED_BY: Final = {"hardirq": ("irqs_disabled",), "softirq": ("irqs_disabled", 
 GUARD: Final = "guard"  # the name of the registers in which it is worked out whether a step may be taken: what these load is no access
 
 
-@dataclass(frozen=True, slots=True)
-class Keeper:
+class Keeper(Struct, frozen=True):
     """A cell that keeps a thread off its CPU while it is not 0, and the thread whose it is."""
 
     cell: int

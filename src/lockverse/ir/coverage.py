@@ -5,33 +5,29 @@ Leaves out which there are in a program (passes/coverage.py), and what is made o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Way:
+class Way(Struct, frozen=True, order=True):
     """The condition of that statement came out as `outcome`."""
 
     statement: int
     outcome: bool
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Refused:
+class Refused(Struct, frozen=True, order=True):
     """A trylock in that statement did not get its lock."""
 
     statement: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fires:
+class Fires(Struct, frozen=True, order=True):
     """The handler which is that thread begins."""
 
     thread: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Contended:
+class Contended(Struct, frozen=True, order=True):
     """A thread that has its CPU waits for the lock at that address."""
 
     lock: int

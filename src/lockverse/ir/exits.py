@@ -5,14 +5,14 @@ Leaves out locks, which are no fields of a task: each machine looks at those of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class ExitRule:
+class ExitRule(Struct, frozen=True):
     """The field, why a thread that ends with it set is broken, and the words for it (see machine.protocol.Faulted)."""
 
     field: str

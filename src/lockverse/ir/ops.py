@@ -17,22 +17,21 @@ Leaves out: memory order. The search is sequentially consistent; `Step.order` re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from .reason import Reason
 from .types import Int, Scalar, StructRef
 
 
-@dataclass(frozen=True, slots=True)
-class Reg:
+class Reg(Struct, frozen=True):
     """The register of that number."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Imm:
+class Imm(Struct, frozen=True):
     """A constant; False and True are 0 and 1, NULL is 0, an enum member is its position."""
 
     value: int
@@ -48,8 +47,7 @@ TAKES = ("", "exclusive", "shared")
 GIVES = ("", "exclusive", "shared", "downgrade")
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """dst := src."""
 
     dst: Reg
@@ -57,8 +55,7 @@ class Copy:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Struct, frozen=True):
     """dst := op a. "neg" and "invert" are of `type` and are checked or wrapped as Binary is; "not" gives a bool."""
 
     dst: Reg
@@ -68,8 +65,7 @@ class Unary:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Struct, frozen=True):
     """dst := a op b.
 
     For ARITHMETIC `type` is the integer type of the result: computed exactly, then reduced if the type wraps, else a
@@ -87,8 +83,7 @@ class Binary:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Narrow:
+class Narrow(Struct, frozen=True):
     """dst := src as an integer of `type`: reduced if it wraps, else OVERFLOW if out of range. `what` names the
     variable or field it is for, in the message."""
 
@@ -99,8 +94,7 @@ class Narrow:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """dst := the address `offset` cells into the object at `base`; NULL_DEREFERENCE if `base` is 0."""
 
     dst: Reg
@@ -110,8 +104,7 @@ class Field:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Struct, frozen=True):
     """dst := the address of the `type` that has what is at `part` embedded `offset` cells from its start; NULL_DEREFERENCE if
     `part` is 0, OUT_OF_BOUNDS if there is no such object. `name` is the field's."""
 
@@ -123,8 +116,7 @@ class Container:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Struct, frozen=True):
     """dst := the address of element `index` of the array at `base`; NULL_DEREFERENCE if `base` is 0, OUT_OF_BOUNDS
     unless 0 <= index < length. `stride` is the size of an element in cells."""
 
@@ -136,16 +128,14 @@ class Element:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Self:
+class Self(Struct, frozen=True):
     """dst := the address of the running thread's own task_struct."""
 
     dst: Reg
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(Struct, frozen=True):
     """dst := the address of the cell that says whether the object is allocated to which the cell at `address` belongs;
     `Program.permanent`, which is always 1, for what belongs to no pool."""
 
@@ -154,8 +144,7 @@ class Lifetime:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """An atomic step begins here.
 
     `kind` is "load", "store", "choose" or the name of the primitive. `order` is one of ORDERS ("excused": inside data_race()). `target` is the
@@ -175,8 +164,7 @@ class Step:
     holds: tuple[Reg, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """dst := whether a CPU that is at rest refers, by `Step.holds`, to one of the `size` cells from `base` on. In properties
     that are looked at when all are at rest."""
 
@@ -186,15 +174,13 @@ class Held:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """A thread that stands before the next Step may stay there for ever. Gone once the steps are marked."""
 
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """dst := the cell at `address`, which holds a `type`."""
 
     dst: Reg
@@ -203,8 +189,7 @@ class Load:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """The cell at `address`, which holds a `type`, := src. `src` is already in range (see Narrow)."""
 
     address: Value
@@ -213,24 +198,21 @@ class Store:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Await:
+class Await(Struct, frozen=True):
     """The step can run only in states where `condition` is true; elsewhere the thread is blocked."""
 
     condition: Value
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Assume:
+class Assume(Struct, frozen=True):
     """Executions in which `condition` is false are not looked at."""
 
     condition: Value
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """A fault of that reason if `condition` is false."""
 
     condition: Value
@@ -239,8 +221,7 @@ class Check:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Choose:
+class Choose(Struct, frozen=True):
     """dst := any of low, low + 1, ..., high: the environment picks. Follows its own Step of kind "choose"."""
 
     dst: Reg
@@ -249,8 +230,7 @@ class Choose:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """dsts := function(args). Gone after inlining."""
 
     dsts: tuple[Reg, ...]
@@ -259,16 +239,14 @@ class Call:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(Struct, frozen=True):
     """Go to the block (in linked code: to the op) of that number."""
 
     target: int
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """Go to `yes` if the condition is not 0, else to `no`.
 
     `yes_decides` and `no_decides` say what going there means for the statement of `at`: True that its condition came
@@ -283,8 +261,7 @@ class Branch:
     no_decides: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(Struct, frozen=True):
     """The function ends with these results; in linked code, the thread ends."""
 
     values: tuple[Value, ...]

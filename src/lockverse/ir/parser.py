@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
 
 from .ops import Imm, Op, Reg, Value
 from .program import Block, Cell, Function, Object, Pool, Program, Property, Register, Thread
@@ -32,8 +33,7 @@ class IRSyntaxError(ValueError):
         self.line = line
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(msgspec.Struct):
     """The tokens of a line, read from left to right."""
 
     number: int
@@ -146,11 +146,10 @@ def _tokens(number: int, line: str) -> _Line:
     return _Line(number, tokens)
 
 
-@dataclass(slots=True)
-class _Parser:
+class _Parser(msgspec.Struct):
     lines: list[_Line]
     place: int = 0
-    parts: dict[str, list[Any]] = field(default_factory=dict)
+    parts: dict[str, list[Any]] = msgspec.field(default_factory=dict)
 
     @property
     def line_number(self) -> int:

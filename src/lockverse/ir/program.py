@@ -9,15 +9,15 @@ Leaves out: how a state is represented (each machine has its own way) and how a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .ops import Op
 from .source import Origin, Statement
 from .types import Scalar, Struct, StructRef, Type
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(msgspec.Struct, frozen=True):
     """A register: `kind` is "param", "local" (a variable of the user's) or "temp" (the compiler's own)."""
 
     name: str
@@ -25,15 +25,13 @@ class Register:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """A list of ops that ends with its only terminator; a block's number is its place in the function."""
 
     ops: tuple[Op, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(msgspec.Struct, frozen=True):
     """A function for one choice of argument types. Block 0 is the entry; registers 0.. are the parameters.
 
     An `observer` has no steps and writes no memory: it is (or is called from) a property. A `primitive` belongs to the
@@ -49,8 +47,7 @@ class Function:
     primitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(msgspec.Struct, frozen=True):
     """An object of the scene: its name as the reader knows it, its type, and its first cell."""
 
     name: str
@@ -58,8 +55,7 @@ class Object:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True):
     """Room for `count` objects of one struct, side by side from `first` on, `size` cells each. `allocated` is the first of as
     many cells which say, object by object, whether it is allocated. A free object is all zero, constants of its struct aside."""
 
@@ -75,8 +71,7 @@ class Pool:
         return {self.first + number * self.size: self.allocated + number for number in range(self.count)}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True):
     """A cell of memory: "memcg1.nr_mapped", its type, its value when the scene starts."""
 
     name: str
@@ -84,8 +79,7 @@ class Cell:
     initial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(msgspec.Struct, frozen=True):
     """What runs on a CPU: the function (its key in `functions`), its name for a reader, its arguments, its task_struct's
     address, and its context, one of contexts.CONTEXTS. A thread that is no task begins with a step of a kind in contexts.ENTRIES.
     `cpu` is negative for a thread of the vocabulary's own, such as one that runs RCU's callbacks, each on a CPU of its own. `pending`, if
@@ -100,8 +94,7 @@ class Thread:
     pending: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(msgspec.Struct, frozen=True):
     """What must hold. `kind` is Reason.ALWAYS, AT_REST, LEAK or SOMETIMES as a string; `function` takes nothing and gives a
     bool. `origin` points at it in the scheme."""
 
@@ -111,8 +104,7 @@ class Property:
     origin: int
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(msgspec.Struct, frozen=True):
     """A scheme with its scene. Cell 0 is NULL's and is never read.
 
     `tasks` is the address of the array of task_structs, one a thread, in thread order.
@@ -157,8 +149,7 @@ class Program:
         return next((field.offset for field in found if field is not None), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True):
     """A function without calls, flat: the targets of Jump and Branch are indices into `ops`.
 
     `keep[pc]` are the registers that are part of a thread's state when it stands before `ops[pc]`; all others are
@@ -172,8 +163,7 @@ class Code:
     keep: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(msgspec.Struct, frozen=True):
     """What a machine runs. `codes[i]` is the code of `program.threads[i]` and `conditions[i]` that of
     `program.properties[i]`; threads with one function share one Code object. `origins` extends
     `program.origins` by those that inlining made."""

@@ -6,13 +6,12 @@ Leaves out everything the search does not need: no syntax trees, no columns of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 NO_CALLER = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement of a compiled function.
 
     `text` is its source on one line; for a compound statement its header, with the colon. `kind` is "simple", "if",
@@ -31,8 +30,7 @@ class Statement:
     orelse: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A place in a file: 1-based lines, 1-based columns; the end is past the last character."""
 
     line: int
@@ -41,8 +39,7 @@ class Span:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The span of an op, the statement it belongs to, and the origin of the call that brought it here.
 
     `statement` is an index into `Program.statements`, `caller` one into `Program.origins`, or NO_CALLER.

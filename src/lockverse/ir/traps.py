@@ -7,14 +7,14 @@ takings are worth a trap: engine/findings.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .reason import Reason
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Taking:
+class Taking(Struct, frozen=True, order=True):
     """A thread takes the lock at address `wanted`: while it holds the one at `held` (0: whatever it holds), or, if `open_to` is
     "hardirq" or "softirq", where such a handler could come to its CPU, or, if `inside` is one of these, as such a handler. `alone`:
     not as a reader."""
@@ -31,8 +31,7 @@ class Taking:
         return Reason.LOCK_ORDER if self.held else Reason.IRQ_LOCK_INVERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Traps:
+class Traps(Struct, frozen=True):
     """What is taken for a fault: data races, and these takings of locks."""
 
     races: bool = False

@@ -9,12 +9,12 @@ Leaves out: bytes. A cell has no size in bytes and no alignment, so nothing here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Int:
+
+class Int(msgspec.Struct, frozen=True):
     """An integer of `bits` bits: 8, 16, 32 or 64."""
 
     bits: int
@@ -45,16 +45,14 @@ class Int:
         return f"wrapping[{name}]" if self.wraps else name
 
 
-@dataclass(frozen=True, slots=True)
-class Bool:
+class Bool(msgspec.Struct, frozen=True):
     """False (0) or True (1)."""
 
     def __str__(self) -> str:
         return "bool"
 
 
-@dataclass(frozen=True, slots=True)
-class Enum:
+class Enum(msgspec.Struct, frozen=True):
     """One of `members`; a value is the position of its member. `functions`: they are the functions that a field of that name
     may point to, after NULL."""
 
@@ -66,8 +64,7 @@ class Enum:
         return "function" if self.functions else f"enum {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class StructRef:
+class StructRef(msgspec.Struct, frozen=True):
     """The struct of that name in the program's table; as the type of a field, the struct embedded there."""
 
     name: str
@@ -76,8 +73,7 @@ class StructRef:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(msgspec.Struct, frozen=True):
     """`length` elements side by side; of per-cpu data, one a CPU."""
 
     element: Type
@@ -88,8 +84,7 @@ class Array:
         return f"{'percpu' if self.per_cpu else 'array'}[{self.element}, {self.length}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Ptr:
+class Ptr(msgspec.Struct, frozen=True):
     """The address of a struct or an array, or NULL."""
 
     target: StructRef | Array
@@ -105,8 +100,7 @@ S64 = Int(64, signed=True)
 U64 = Int(64, signed=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A field and its offset in cells from the start of its struct."""
 
     name: str
@@ -114,8 +108,7 @@ class Field:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(msgspec.Struct, frozen=True):
     """A struct: its fields in order, its size in cells, and `kind`, which says what it is to an observer.
 
     `kind` is "" for a struct of the scheme, "lock" for a lock whose first field is the task that holds it, "task" for

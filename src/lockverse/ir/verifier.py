@@ -8,7 +8,6 @@ the frontend already rule out for the user, such as which struct has which field
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from typing import Final, get_args
 
 from . import ops
@@ -63,7 +62,7 @@ def _registers_exist(where: str, op: ops.Op, registers: Sequence[Register]) -> N
             raise MalformedIR(f"{where}: there is no register %{register.number}")
 
 
-_FIELDS: Final[dict[type, tuple[str, ...]]] = {kind: tuple(part.name for part in fields(kind)) for kind in get_args(ops.Op)}
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {kind: kind.__struct_fields__ for kind in get_args(ops.Op)}
 
 
 def _all_registers(op: ops.Op) -> Iterator[Reg]:

@@ -15,7 +15,8 @@ import linecache
 import operator
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from . import dialect
 from .primitives import ARITY, CALL_ARGUMENTS, DECLARATIONS, EMITTERS, PURE, Block
@@ -71,8 +72,7 @@ def lower(functions: Iterable[Callable[..., int]], constants: Mapping[str, int] 
     return "\n".join([DECLARATIONS, *module.texts])
 
 
-@dataclass(slots=True)
-class _Module:
+class _Module(Struct):
     constants: Mapping[str, int]
     texts: list[str] = field(default_factory=list)
     internal: dict[str, Callable[..., object]] = field(default_factory=dict)  # by name
@@ -97,8 +97,7 @@ class _Module:
             raise NotInDialect(f"{where}: two functions are called {function.__name__}")
 
 
-@dataclass(slots=True)
-class _Function:
+class _Function(Struct):
     module: _Module
     node: ast.FunctionDef
     path: str

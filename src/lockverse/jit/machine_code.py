@@ -14,8 +14,9 @@ import ctypes
 import functools
 import hashlib
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from . import cache
 
@@ -33,8 +34,7 @@ class RejectedByLLVM(Exception):
     """LLVM did not take IR text that we wrote: a mistake of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(Struct, frozen=True):
     """Loaded machine code: it stays loaded as long as this object lives."""
 
     _tracker: Any  # llvmlite has no types

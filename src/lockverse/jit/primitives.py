@@ -8,7 +8,8 @@ Leaves out `unrolled`, which is no value: `lower` treats it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from . import dialect
 
@@ -19,8 +20,7 @@ declare i64 @llvm.cttz.i64(i64, i1)
 CALL_ARGUMENTS = 3  # words that `call` passes at most
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """Lines of a function so far; `op` adds one with a result."""
 
     lines: list[str] = field(default_factory=list)

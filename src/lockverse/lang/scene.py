@@ -13,9 +13,10 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+from msgspec import Struct, field
 
 from . import handlers, kthreads
 from .errors import CheckFailed, NotInScheme, WrongType
@@ -27,8 +28,7 @@ from .types import is_scalar, type_name
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """Where a declaration stands: 1-based lines and columns, the end past the last character."""
 
     file: str
@@ -38,8 +38,7 @@ class Site:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class CpuDeclaration:
+class CpuDeclaration(Struct, frozen=True):
     """One call of cpu(), task(), interrupt() and their like. `enter` and `leave` are the functions that a handler begins and ends
     with, `request` the object that asks for it, if one does, and `times` how often it runs; 0 is without end."""
 
@@ -54,8 +53,7 @@ class CpuDeclaration:
     times: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyDeclaration:
+class PropertyDeclaration(Struct, frozen=True):
     """One call of always(), at_rest() or sometimes(); `kind` is "always", "at-rest" or "sometimes"."""
 
     kind: str
@@ -64,8 +62,7 @@ class PropertyDeclaration:
     site: Site
 
 
-@dataclass(slots=True, eq=False)
-class PoolDeclaration:
+class PoolDeclaration(Struct, eq=False):
     """One call of pool(): the struct, the objects there is room for, what they are called, and how many the scene itself has
     taken."""
 
@@ -75,8 +72,7 @@ class PoolDeclaration:
     taken: int = 0
 
 
-@dataclass(slots=True)
-class Scene:
+class Scene(Struct):
     """What a scheme function declared, and its own variables by name as it returned. `restore` gives the module's
     objects the values they had before; call it once the scene has been compiled."""
 
@@ -274,8 +270,7 @@ def _capture(code: CodeType, scene: Scene, inner: Any) -> Callable[[FrameType, s
 # Parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A parameter of a scheme: its name, the values it may have, and the one it has when nothing is said."""
 
     name: str

@@ -15,8 +15,9 @@ out sizes in bytes, arrays, and the check of an access, which is made by the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from .context import check_may_sleep
 from .errors import CheckFailed
@@ -26,8 +27,7 @@ from .step import intrinsic, step
 from .structs import is_free, make_free, zeroed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Gfp:
+class Gfp(Struct, frozen=True, eq=False):
     """Flags of an allocation: whether it may sleep. They are known while a scheme is compiled."""
 
     name: str

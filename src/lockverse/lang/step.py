@@ -7,15 +7,15 @@ and the compiler compiles the same body. Leaves out the steps themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class StepInfo:
+class StepInfo(Struct, frozen=True):
     """A step's name as users know it, and its order: plain, once, relaxed, acquire, release or full. `takes` is "exclusive" or
     "shared" for one that waits for the lock that is its first argument; it is empty for all others, a trylock among them. `gives` is
     "exclusive" or "shared" for one that gives that lock back, and "downgrade" for one whose task holds it shared from then on."""
@@ -26,8 +26,7 @@ class StepInfo:
     gives: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceInfo:
+class PlaceInfo(Struct, frozen=True):
     """A macro on a place: its name, its order, and `kind`, which says what it does there: read, write, xchg, cmpxchg,
     try_cmpxchg, cond_load, cond_read, or one of those of lang/bits.py, lang/bit_lock.py or lang/percpu_data.py. `per_cpu`: the place is in per-cpu data,
     that of the CPU which runs it. `check` is a part of the step that looks whether it may be used here; with `given`, it takes the

@@ -13,9 +13,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, overload
+
+from msgspec import Struct
 
 from .errors import CheckFailed, NoSuchField, NullDereference, OutOfBounds, WrongType
 from .null import NULL
@@ -25,8 +26,7 @@ from .types import ArrayType, IntegerType, PerCpuType, PointerType, convert, is_
 T = TypeVar("T", bound=type)
 
 
-@dataclass(slots=True)
-class StructDeclaration:
+class StructDeclaration(Struct):
     """What `@struct` was told: the class and its `kind` ("", "lock", "task" or "atomic"; see `ir.types.Struct`).
 
     `opaque` structs are the vocabulary's own: a scheme uses them through functions, not through their fields.

@@ -10,16 +10,16 @@ Leaves out bit-fields, floating point and unions.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from .errors import Overflow, WrongType
 from .null import NULL
 
 
-@dataclass(frozen=True, slots=True)
-class IntegerType:
+class IntegerType(Struct, frozen=True):
     """An integer of `bits` bits. Calling it converts: `u8(x)` is x if it fits, and raises Overflow if not."""
 
     bits: int
@@ -99,8 +99,7 @@ def wrapped(kind: IntegerType) -> type[WrappedInt]:
     return type(repr(kind), (WrappedInt,), {**body, "__new__": new, "__slots__": (), "type": kind})
 
 
-@dataclass(frozen=True, slots=True)
-class PointerType:
+class PointerType(Struct, frozen=True):
     """`ptr[page]`: NULL or a `page`. The target may be a string for a struct that is declared later."""
 
     target: object
@@ -117,8 +116,7 @@ class _Pointer:
 ptr = _Pointer()
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionPointer:
+class FunctionPointer(Struct, frozen=True):
     """The type `function`: a field of it holds NULL or a function, which `x.release(x)` calls."""
 
     def __repr__(self) -> str:
@@ -128,8 +126,7 @@ class FunctionPointer:
 function = FunctionPointer()
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayType:
+class ArrayType(Struct, frozen=True):
     """`array[s32, 4]`: four of them side by side. Calling it makes one: `array[s32, 4]()`, `array[s32, 4]([1, 2])`.
     `array[s32, "first", "second"]` has two, and readers see their names."""
 
@@ -161,8 +158,7 @@ class _Array:
 array = _Array()
 
 
-@dataclass(frozen=True, slots=True)
-class PerCpuType:
+class PerCpuType(Struct, frozen=True):
     """`percpu[s64]`: one for each CPU. Calling it makes them: `percpu[s64]()` all zero, `percpu[s64](5)` all 5, `percpu[s64]([1, 2])`."""
 
     element: object

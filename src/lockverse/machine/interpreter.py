@@ -10,9 +10,11 @@ Leaves out speed, and any order of accesses but the program's own: memory is seq
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
@@ -47,8 +49,7 @@ class _Stop(Exception):
         self.outcome = outcome
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """A step while it runs: what an op works on. `watch` is told of every op before it runs."""
 
     code: Code

@@ -10,7 +10,8 @@ needs beyond single steps.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import FINISHED, Guesses, Layout, MachineState, observe
 from lockverse.codegen.lower import (

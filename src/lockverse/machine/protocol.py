@@ -8,36 +8,33 @@ Leaves out how a run is told to a reader (record.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from lockverse.ir.reason import Reason
 
 State: TypeAlias = Any  # each machine has its own: hashable, and compared exactly
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """The thread took its step. `choices` is how many outcomes the environment can pick from (1 if it picks none)."""
 
     state: State
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """The thread's step waits for a condition that does not hold in this state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """An assumption is false on this path: it is not looked at. `choices` as in Moved."""
 
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Faulted:
+class Faulted(Struct, frozen=True):
     """The step broke a rule. `origin` is the index of the op's origin; `message` is a sentence for the headline,
     `remark` short, its first word in capitals, for the failing line. `choices` as in Moved."""
 
@@ -48,8 +45,7 @@ class Faulted:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TooLong:
+class TooLong(Struct, frozen=True):
     """The step ran more ops than the bound allows without reaching its end, and without repeating itself."""
 
     ops: int
@@ -58,8 +54,7 @@ class TooLong:
 Outcome: TypeAlias = Moved | Blocked | Pruned | Faulted | TooLong
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """What became of the start: every thread runs up to its first step. `thread` is whose work ended it, if one did."""
 
     outcome: Moved | Pruned | Faulted | TooLong

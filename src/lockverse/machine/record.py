@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import ENTRIES, GUARD, keepers
@@ -35,8 +37,7 @@ _BITS = {  # the steps that wait for a bit to be cleared, and what a reader call
 MOST_CELLS = 3  # named in a remark on a property that fails; more would not be read
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a schedule is known or believed to end; see explore.search.Failing, which has the same parts."""
 
     reason: Reason
@@ -78,8 +79,7 @@ def _link(linked: Linked, moves: tuple[tuple[int, int], ...], taking: Taking) ->
     return replace(_Recorder(linked, (), ending).run(moves, ending).failure.chain[0], moves=moves)
 
 
-@dataclass(slots=True)
-class _Notes:
+class _Notes(Struct):
     """What one step does, op by op: the recorder's watch."""
 
     linked: Linked

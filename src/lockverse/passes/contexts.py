@@ -10,7 +10,9 @@ Leaves out how a handler begins and ends: the frontend writes that round it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.ir.contexts import ENTRIES, GUARD, keepers
 from lockverse.ir.ops import Await, Binary, Choose, Imm, Load, Op, Reg, Step, Unary
@@ -28,8 +30,7 @@ def in_context(function: Inlined, program: Program, number: int) -> Inlined:
     return replace(function, registers=registers, blocks=blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Guard:
+class _Guard(Struct, frozen=True):
     program: Program
     number: int
     value: Reg

@@ -11,7 +11,9 @@ Leaves out any choice of what is worth inlining: all of it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Branch, Call, Copy, Imm, Jump, Op, Reg, Return, Value
 from lockverse.ir.program import Function, Register
@@ -20,16 +22,14 @@ from lockverse.ir.source import NO_CALLER, Origin
 SCENE = 0  # the origin of what no statement asked for: setting up a call
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One call that was inlined: `parent` is the frame that called (-1 for the outermost), `registers` its own."""
 
     parent: int
     registers: range
 
 
-@dataclass(frozen=True, slots=True)
-class Inlined:
+class Inlined(Struct, frozen=True):
     """A function without calls. `frame_of[i]` is the frame whose code block `i` is; frame 0 is the function itself."""
 
     name: str
@@ -114,8 +114,7 @@ class _Inliner:
         return [*given, *(Copy(Reg(base + i), Imm(0), SCENE) for i in variables), Jump(entry, call.at)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
+class _Copy(Struct, frozen=True):
     """Copying the ops of one function to its place: registers, blocks and origins change."""
 
     base: int
@@ -126,17 +125,17 @@ class _Copy:
 
     def op(self, op: Op) -> Op:
         changed: dict[str, object] = {"at": self.at if self.at is not None else self.origins.under(op.at, self.caller)}
-        for part in fields(op):
-            value = getattr(op, part.name)
+        for name in op.__struct_fields__:
+            value = getattr(op, name)
             if isinstance(value, Reg):
-                changed[part.name] = Reg(value.number + self.base)
+                changed[name] = Reg(value.number + self.base)
             elif isinstance(value, tuple):
-                changed[part.name] = tuple(self._value(one) for one in value)
+                changed[name] = tuple(self._value(one) for one in value)
         if isinstance(op, Jump):
             changed["target"] = self.numbers[op.target]
         elif isinstance(op, Branch):
             changed |= {"yes": self.numbers[op.yes], "no": self.numbers[op.no]}
-        return replace(op, **changed)  # type: ignore[arg-type]
+        return replace(op, **changed)
 
     def _value(self, value: Value) -> Value:
         return Reg(value.number + self.base) if isinstance(value, Reg) else value

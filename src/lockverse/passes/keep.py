@@ -10,7 +10,7 @@ it is made of linked code, by who asks for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Op, Step
 from lockverse.ir.program import Code, Linked, Register

@@ -8,15 +8,15 @@ Leaves out anything that would move, merge or drop another op: a reader of the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Branch, Jump, Op
 
 from .inline import Inlined
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """The ops in a row; `frame_of[pc]` is the frame whose code `ops[pc]` is."""
 
     ops: tuple[Op, ...]

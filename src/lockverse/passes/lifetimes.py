@@ -12,7 +12,9 @@ Leaves out properties: they may look at objects that are free. Leaves out progra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.ir.contexts import GUARD
 from lockverse.ir.ops import Check, Container, Copy, Element, Field, Imm, Lifetime, Load, Op, Reg, Step, Store, Value
@@ -34,16 +36,15 @@ def check_lifetimes(function: Inlined, program: Program) -> Inlined:
     return replace(function, blocks=blocks, registers=(*function.registers, *more))
 
 
-@dataclass(slots=True)
-class _Checker:
+class _Checker(Struct):
     """Inside a block: `origin` is the pointer that an address was made of, `looked` the cells that say of an object whether it
     is allocated, in registers. `checked` are pointers, and of known objects those cells: their object is allocated."""
 
     program: Program
     registers: tuple[Register, ...]
-    pooled: frozenset[Type] = field(init=False)
-    lifetimes: Mapping[int, int] = field(init=False)
-    switches: frozenset[int] = field(init=False)
+    pooled: frozenset[Type] = field(default_factory=frozenset)
+    lifetimes: Mapping[int, int] = field(default_factory=dict)
+    switches: frozenset[int] = field(default_factory=frozenset)
     origin: dict[int, Value] = field(default_factory=dict)
     looked: dict[int, Value] = field(default_factory=dict)
     checked: set[Value] = field(default_factory=set)

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.contexts import GUARD
@@ -38,8 +39,7 @@ OWN: Final = ("task_struct", "call_single_data_t", "work_struct", "timer_list") 
 _Parts: TypeAlias = Mapping[int, tuple[Value, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(Struct, frozen=True):
     """A step that accesses the cell `offset` cells after `target` and nothing else that is shared."""
 
     target: Value

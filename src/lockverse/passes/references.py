@@ -9,7 +9,7 @@ Leaves out threads that cannot stay where they are, and programs without pools.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Container, Element, Field, Reg, Step
 from lockverse.ir.program import Program, Register

@@ -6,7 +6,6 @@ Leaves out memory: no pass moves a load or a store.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Final, get_args
 
 from lockverse.ir.ops import Branch, Call, Jump, Op, Reg, Return, Step
@@ -14,9 +13,9 @@ from lockverse.ir.ops import Branch, Call, Jump, Op, Reg, Return, Step
 _WRITTEN = ("dst", "dsts")
 # The fields of each kind of op that can hold what it reads: asking for them each time would be most of a pass's time.
 _READ: Final[dict[type, tuple[str, ...]]] = {
-    kind: tuple(part.name for part in fields(kind) if part.name not in _WRITTEN) for kind in get_args(Op)
+    kind: tuple(name for name in kind.__struct_fields__ if name not in _WRITTEN) for kind in get_args(Op)
 }
-_MAKES_ONE: Final = frozenset(kind for kind in get_args(Op) if any(part.name == "dst" for part in fields(kind)))
+_MAKES_ONE: Final = frozenset(kind for kind in get_args(Op) if "dst" in kind.__struct_fields__)
 
 
 def reads(op: Op) -> tuple[int, ...]:

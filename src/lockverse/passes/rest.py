@@ -11,7 +11,9 @@ Leaves out what is made of a thread at rest: machine/ and check/.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.ir.ops import Branch, Jump, Op, Rest, Step
 from lockverse.ir.source import Origin
@@ -22,8 +24,7 @@ _NOT_RESTED = -1  # the fact that a thread comes here without a Rest since its l
 Facts = frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Unclear:
+class Unclear(Struct, frozen=True):
     """A rest() that does not say where, with its own origin and that of a step that is also come to without it; None if
     it comes to no step at all."""
 

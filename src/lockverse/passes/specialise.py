@@ -13,8 +13,10 @@ Leaves out code that grows past GROWTH: it stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.ir import ops
 from lockverse.ir.arithmetic import COMPARE, COMPUTE, SHIFT_LIMIT
@@ -50,8 +52,7 @@ class _Fails(Exception):
     """An op on known values is a fault: it stays for the machine to report."""
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(Struct):
     """A copy of a block: its ops, and where it goes on: to copies of blocks, by (position, values)."""
 
     ops: list[tuple[Op, tuple[int, ...]]] = field(default_factory=list)

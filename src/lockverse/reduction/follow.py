@@ -5,7 +5,7 @@ A move is a step, and every step after it that the plan takes at once. Leaves ou
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import FINISHED, MachineState
 from lockverse.codegen.plan import FREE, Need, Plan

@@ -6,7 +6,8 @@ A step is its Step op and every op that can run before the next one. Leaves out 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.codegen.values import Access, Flow, Values
 from lockverse.ir import ops
@@ -14,8 +15,7 @@ from lockverse.ir.ops import Op, Reg
 from lockverse.passes.registers import reads, successors, writes
 
 
-@dataclass(slots=True)
-class StepFootprint:
+class StepFootprint(Struct):
     """One step of a thread's code. `plain`: nothing but loads, stores, checks and local work, so it can always run and has
     one outcome. `following` are the steps that can come next. `asking` are the ops among its loads whose value is only compared
     with the thread's own task."""

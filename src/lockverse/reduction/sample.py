@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
 
 from lockverse.codegen.layout import MachineState
 from lockverse.ir import ops
@@ -27,8 +28,7 @@ SEED: Final = 1
 Walked: TypeAlias = tuple[MachineState, int, Outcome]
 
 
-@dataclass(slots=True)
-class Sample:
+class Sample(Struct):
     """States that were seen, and for each cell that was accessed the locks held at every access."""
 
     states: list[MachineState] = field(default_factory=list)

@@ -6,7 +6,9 @@ Kernel mails show an interrupt inside the column of the CPU it comes to (docs/re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lockverse.trace.model import Column
 
@@ -29,8 +31,7 @@ def _has_column(one: Column, used: bool) -> bool:
     return one.context == "task" and (one.cpu >= 0 or used)
 
 
-@dataclass(slots=True)
-class _Arranger:
+class _Arranger(Struct):
     columns: Sequence[Column]
     host: dict[int, tuple[int, int]] = field(default_factory=dict)  # by handler: the thread it interrupts, and how much deeper
     last: dict[int, int] = field(default_factory=dict)  # by CPU: the thread whose line was the last

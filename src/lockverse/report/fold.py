@@ -7,7 +7,8 @@ what is left keeps its order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .line import Kind, Line
 

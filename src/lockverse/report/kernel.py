@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.trace.model import Access, Event, Trace
 
@@ -22,8 +23,7 @@ _SLEEPING = ("mutex", "down", "percpu_down", "rt_mutex", "ww_mutex")  # the kind
 _RCU = "rcu_read_lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
+class Taking(Struct, frozen=True):
     """A lock is taken: by which thread, where, by what kind of step; shared or not; in which context, with which locks held, and with hardirqs and
     softirqs enabled or not."""
 
@@ -37,8 +37,7 @@ class Taking:
     enabled: tuple[str, ...] = ()  # of "hardirq", "softirq"
 
 
-@dataclass(slots=True)
-class Locks:
+class Locks(Struct):
     """The locks of a trace: every taking, what is held in the end, and the counts of tasks that the steps looked at."""
 
     trace: Trace

@@ -11,8 +11,10 @@ irq events.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.trace.model import Blocked, Link, Reason, Trace
 
@@ -60,8 +62,7 @@ def _verb(taking: Taking) -> str:
 # Circles
 
 
-@dataclass(frozen=True, slots=True)
-class _Circle:
+class _Circle(Struct, frozen=True):
     """`wanted` is about to be taken with `held` held; `chain` leads from the one to the other: each of its locks is taken with the one
     before held, the first with `wanted`, and the last is `held`. `elsewhere`: in other executions than the trace's."""
 

@@ -8,15 +8,15 @@ asked for. Leaves out the lines this becomes: story.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.trace.model import ENTRIES, LOOKED_AT_REST, Access, Blocked, Trace
 
 FOR_EVER = "[ from here on for ever ]"
 
 
-@dataclass(slots=True)
-class Moment:
+class Moment(Struct):
     """`stack` are the calls that are shown, outermost first, and the statement. `accesses`, `kinds` and `events` are those
     of its steps. `outcome` is what its condition came out as, `value` what it put in its variable, `picked` what the
     environment picked. `split`: another thread comes between its steps. `note` is a line for all columns; `entry` that of a

@@ -6,11 +6,11 @@ Leaves out where the steps come from: the session reads them off the linked code
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class StepMark:
+class StepMark(Struct, frozen=True, order=True):
     """A step of the source: its file, line, column, and kind ("load", "spin_lock")."""
 
     file: str

@@ -10,7 +10,8 @@ Leaves out the layout on a page: text.py.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lockverse.trace.model import Access, Column, Reason, Trace, called, link_told
 
@@ -25,8 +26,7 @@ MOST_INITIAL = 16  # first values that a reader looks through
 LONGEST_SKIPPED = 8  # lines of a branch that was not taken; more would drown the race
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """A diagram's contents: a column for each CPU and each context that did something. `closing` stands below it, over all
     columns, and `elsewhere` below that: what happens in other executions."""
 
@@ -72,24 +72,22 @@ def _initial(trace: Trace) -> tuple[tuple[str, str], ...]:
     return tuple(one for one in trace.initial if one[0] in matter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A statement on the way to a line, and the depth it is shown at."""
 
     statement: int
     depth: int
 
 
-@dataclass(slots=True)
-class _Teller:
+class _Teller(Struct):
     """Lines are added in the order of time; `open[thread]` is the path of the line last shown in its column."""
 
     trace: Trace
     moments: list[Moment]
     lines: list[Line] = field(default_factory=list)
     open: dict[int, tuple[_Place, ...]] = field(default_factory=dict)
-    parents: dict[int, int] = field(init=False)
-    shown: frozenset[str] = field(init=False)
+    parents: dict[int, int] = field(default_factory=dict)
+    shown: frozenset[str] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
         statements = enumerate(self.trace.statements)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .line import Kind, Line
 from .story import Story
@@ -26,8 +28,7 @@ CONTINUED: Final = 4  # how far the second line of a statement is indented
 _RED, _DIM, _BOLD, _END = "\x1b[31;1m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """How a diagram is laid out. `headers` is "function", "cpu", or "auto": functions, unless there are more than two
     columns. `width` is what statements are wrapped to fit in, remarks aside. `colour` is for terminals only."""
 

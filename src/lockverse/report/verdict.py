@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from lockverse.trace.model import Trace
 from lockverse.trace.serialize import as_plain
@@ -19,8 +20,7 @@ VERSION: Final = 1  # of the JSON
 MOST_NEVER: Final = 3  # lines of a pass that say what no execution does
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """What searched: its name ("reference" or "native"), the bits of a packed state, the CPU seconds of the search and the
     seconds of compiling, how many threads, the reductions, and how likely it is that any state was taken for another."""
 
@@ -33,8 +33,7 @@ class Engine:
     omission: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The result for one scheme with one choice of parameters.
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,

@@ -6,8 +6,9 @@ The machine records it, the session writes and reads it, reports print it. Leave
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from lockverse.ir.contexts import ENTRIES as ENTRIES
 from lockverse.ir.reason import LOOKED_AT_REST as LOOKED_AT_REST
@@ -18,8 +19,7 @@ VERSION = 4
 CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A cell read or written in a step, with a reader's name for it and for the values: "p.memcg", "memcg2".
 
     `kind` is "read" or "write"; `old` is the value before (equal to `value` for a read); `size` is in bytes, as in the kernel.
@@ -32,8 +32,7 @@ class Access:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """A statement that ran (or began, or went on): `stack` holds the calls that led there, outermost first, and then
     the statement itself, as indices into `Trace.statements`. `outcome` is what its condition came out as in this
     step; None if it has none or has not decided yet. `value` is what it put in its variable, for `x = ...` with a
@@ -44,8 +43,7 @@ class Visit:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One step of one thread. `kind` is the step's ("load", "store", "spin_lock", ...) and `stack` where it stands, as
     in Visit. `choice` is the number of what the environment picked, 0 if nothing, and `picked` what it was: a value, or the
     position of one of several expressions. `visits` are the statements it ran in order, its
@@ -60,8 +58,7 @@ class Event:
     visits: tuple[Visit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A thread for a reader: the function it runs, its CPU, where it stands in the end, as in Visit (empty if it has
     finished), and its context, one of ir.contexts.CONTEXTS. `cpu` is negative for a thread of the vocabulary's own, such as one that
     runs RCU's callbacks."""
@@ -87,8 +84,7 @@ def called(columns: Sequence[Column], number: int) -> str:
     return f"{one.title}(){which} on CPU{one.cpu}"
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """A thread that cannot go on: where it stands, what it does there ("spin_lock"), the object it waits for and the
     thread that holds it, if that is known."""
 
@@ -104,8 +100,7 @@ class Blocked:
         return self.kind == "schedule"
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """One side of a data race: a thread and where it stands, before an access to `cell` of `size` bytes. `kind` is "read", "write" or
     "read-write", `marked` is what it is if it is not plain, and `old` and `value` are what the cell has before it and after it."""
 
@@ -119,8 +114,7 @@ class Side:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A lock is taken, in this execution or another: by which thread, where, by what kind of step. With `held` held, if that is what
     matters, which was taken where `held_stack` says; or where handlers of the context `open_to` could come; or as one, of the context
     `inside`. `moves` is the schedule that ends with it, a thread and a choice each; empty for the trace's own."""
@@ -144,8 +138,7 @@ def link_told(columns: Sequence[Column], link: Link) -> str:
     return f"{who}, a {link.inside}, takes {link.wanted}" if link.inside else f"{who} takes {link.wanted} where a {link.open_to} could come"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """How it ended. `stack` is the statement that failed, empty if none did (a deadlock, a property).
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
@@ -168,8 +161,7 @@ class Failure:
     chain: tuple[Link, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """A whole race. `initial` are the cells the race touches and those that what must hold looks at, with their first
     values, in memory order; the insides of locks and tasks are not among them.
 

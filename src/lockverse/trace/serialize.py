@@ -1,6 +1,6 @@
 """Traces as JSON text: versioned, complete, strict on reading.
 
-The form follows the dataclasses of model.py field by field, so there is one description of a trace. A trace of another
+The form follows the structs of model.py field by field, so there is one description of a trace. A trace of another
 version, or with a part missing, unknown or of the wrong type, is refused with the path to that part.
 
 Leaves out files: the session reads and writes them.
@@ -8,11 +8,12 @@ Leaves out files: the session reads and writes them.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import json
 import types
 from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 from .model import VERSION, Trace
 
@@ -35,8 +36,8 @@ def as_plain(trace: Trace) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
+    if isinstance(value, Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     return value.value if isinstance(value, enum.Enum) else value
@@ -59,7 +60,7 @@ def loads(text: str) -> Trace:
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, Struct):
         return _read_record(kind, value, path)
     origin = get_origin(kind)
     if origin is types.UnionType:
