@@ -9,7 +9,8 @@ import ctypes
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -162,6 +163,44 @@ def test_growth_by_any_factor_in_any_slices(shape: Shape, monkeypatch: pytest.Mo
             store.grow(store.table.lines + 1)
         assert all(store.slot(state) >= 0 for state in known)
     assert store.states == len(set(known))
+
+
+def _at_once(tasks: Sequence[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        list(pool.map(lambda task: task(), tasks))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=NAMES)
+def test_several_threads_grow_a_table(shape: Shape, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full to the brim, so that many entries are displaced across the borders; few lines for each, and few at a call."""
+    from lockverse.explore import table
+
+    monkeypatch.setattr(table, "LINES_A_THREAD", 16)
+    monkeypatch.setattr(table, "LINES_A_CALL", 7 if shape.fewest_lines < 1000 else 1 << 20)
+    r = random.Random(threads)
+    store = _store(shape, "ring", lines=700, workers=threads)
+    known: set[State] = set()
+    at_once = 0
+
+    def together(tasks: Sequence[Callable[[], None]]) -> None:
+        nonlocal at_once
+        at_once += len(tasks) == threads
+        _at_once(tasks)
+
+    for factor in (1.02, 11 / 9, 4.0, 1.5):
+        store.context.words[kernel.C_LIMIT] = 1 << 40
+        while len(known) < 40_000:
+            state = _random_state(shape, r)
+            known.add(state)
+            if store.add(state):
+                break
+        store.grow(max(store.table.lines + 1, int(store.table.lines * factor)), together)
+        while store.finish() == kernel.GROW:
+            store.grow(store.table.lines + 1, together)
+        slots = {store.slot(state) for state in known}
+        assert len(slots) == len(known) and min(slots) >= 0
+    assert store.states == len(known) and at_once > 4
 
 
 def test_what_fits_nowhere_waits_and_the_table_grows_on() -> None:

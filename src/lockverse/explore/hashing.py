@@ -40,7 +40,6 @@ from lockverse.jit.dialect import (
 W = 1  # words of a state
 WIDE = 0  # 1: slots of 16 bytes
 EXACT = 1  # 0: a fingerprint
-HIGH_BITS = 0  # of the second of two words, where exact
 LOST = 2  # bits of the mixed state that a slot of 8 bytes leaves to the line
 
 LINE = 64  # bytes
@@ -209,24 +208,27 @@ def locate(table: int, lines: int, first: int, second: int) -> int:
     return -1
 
 
-# Growth: an array of words.
+# Growth: an array of words, one for each thread that moves lines.
 G_TABLE = 0  # address
 G_LINES = 1
 G_NEW_LINES = 2  # more than there are; what is behind the old ones is zero
-G_NEXT = 3  # lines still to be moved: G_LINES + FURTHEST at first
-G_SIDE = 4  # address of entries that have no place yet, two words each
-G_SIDE_SIZE = 5  # entries
-G_SIDE_USED = 6
-G_SLICE = 7  # lines until MORE
-G_COUNTS = 8  # address of a byte for each new line, 0 at first: the entries moved into it
+G_NEXT = 3  # lines before it are still to be moved
+G_STOP = 4  # but for those before this one
+G_SIDE = 5  # address of entries that have no place yet, two words each
+G_SIDE_SIZE = 6  # entries
+G_SIDE_USED = 7
+G_SLICE = 8  # lines until MORE
+G_COUNTS = 9  # address of a byte for each new line, 0 at first: the entries moved into it
+G_LOW = 10  # new lines may be written from this one
+G_HIGH = 11  # up to this one
 G_SCRATCH = 16  # a line
 GROWTH_WORDS = 24
-GROWN, SIDE_FULL, UNPLACED, MORE = 1, 2, 3, 4
+MOVED, SIDE_FULL, MORE = 1, 2, 3
 
 
 def grow(growth: int) -> int:
-    """Grow the table where it is. GROWN: done. SIDE_FULL: give more side entries, and call again. MORE: call again.
-    UNPLACED: it has the new number of lines, and the entries at the side fit nowhere: grow it further before it is used.
+    """Move lines of a table that grows where it is. MOVED: done, and `settle` is to follow when all lines are. SIDE_FULL: give more
+    side entries, and call again. MORE: call again.
 
     Nothing is lost: lines are read from the last to the first, each cleared as it is read. A state's home line never
     decreases, since it is monotone in the number of lines. If the new home is not before the line just read, only lines
@@ -234,11 +236,15 @@ def grow(growth: int) -> int:
     the start, where a state's displacement was more than its home moves) it waits at the side until all are read. So
     every line holds either old entries only or new ones only, and every entry is in a line, in the scratch line or at the
     side, which is looked at for room before a line is read. How many entries a line got is counted apart: to look for
-    room in a line just written, as insertion does, stalls the processor (a whole line does not come out of its stores)."""
+    room in a line just written, as insertion does, stalls the processor (a whole line does not come out of its stores).
+
+    Several threads may move lines at once, where what they write is apart and all of it behind what they read: the same monotone map
+    gives each a range of new lines, and what belongs elsewhere (displaced across a border) waits at the side."""
     left = load(growth, G_SLICE)
     line = load(growth, G_NEXT)
+    stop = load(growth, G_STOP)
     code = 0
-    while line > 0 and code == 0:
+    while line > stop and code == 0:
         if load(growth, G_SIDE_USED) + LINE_WORDS > load(growth, G_SIDE_SIZE):
             code = SIDE_FULL
         elif left <= 0:
@@ -248,7 +254,7 @@ def grow(growth: int) -> int:
             line -= 1
             move_line(growth, line)
     store(growth, G_NEXT, line)
-    return code if code else place_side(growth)
+    return code if code else MOVED
 
 
 def put(growth: int, first: int, second: int) -> int:
@@ -256,6 +262,8 @@ def put(growth: int, first: int, second: int) -> int:
     line = home_line(first, load(growth, G_NEW_LINES))
     counts = load(growth, G_COUNTS)
     for displacement in range(DISPLACED):
+        if line >= load(growth, G_HIGH):
+            return NO_ROOM
         entries = load8(counts, line)
         if entries < LINE_WORDS >> WIDE:
             address = load(growth, G_TABLE) + (line << LINE_LOG)
@@ -274,6 +282,7 @@ def move_line(growth: int, line: int) -> int:
     """Clear a line, and insert what was in it."""
     lines = load(growth, G_LINES)
     new_lines = load(growth, G_NEW_LINES)
+    low = max(load(growth, G_LOW), line)
     old = load(growth, G_TABLE) + (line << LINE_LOG)
     scratch = growth + 8 * G_SCRATCH
     for word in unrolled(LINE_WORDS):
@@ -295,7 +304,7 @@ def move_line(growth: int, line: int) -> int:
             else:
                 first = shift_left(top_bits(second, least), 32)
             second = second & ~((DISPLACED - 1) << 1)
-        if home_line(first, new_lines) < line or put(growth, first, second) == NO_ROOM:
+        if home_line(first, new_lines) < low or put(growth, first, second) == NO_ROOM:
             used = load(growth, G_SIDE_USED)
             store(load(growth, G_SIDE), 2 * used, first)
             store(load(growth, G_SIDE), 2 * used + 1, second)
@@ -316,8 +325,9 @@ def top_bits(slot: int, least: int) -> int:
     return least + (shift_right(slot, 32 + LOST) - least & (1 << 32 - LOST) - 1)
 
 
-def place_side(growth: int) -> int:
-    """Insert what waits at the side; what fits nowhere stays there."""
+def settle(growth: int) -> int:
+    """Insert what waits at the side, anywhere; how many fit nowhere and stay there: the table has the new number of lines, and is to grow
+    further before it is used."""
     side = load(growth, G_SIDE)
     kept = 0
     for entry in range(load(growth, G_SIDE_USED)):
@@ -328,4 +338,4 @@ def place_side(growth: int) -> int:
             store(side, 2 * kept + 1, second)
             kept += 1
     store(growth, G_SIDE_USED, kept)
-    return UNPLACED if kept else GROWN
+    return kept

@@ -51,7 +51,8 @@ from .hashing import (
     place,
     place_home,
     second_hash,
-)
+    settle,
+)  # fmt: skip
 
 W = 1  # words of a state; overridden when compiled, as are the constants of `hashing`
 BATCH = 128  # successors that are looked up together: that many cache misses overlap
@@ -64,9 +65,8 @@ VIOLATION = 128  # in the log only: the check's
 LOGGED = FAULT | DEADLOCK | TOO_LONG
 WITNESS = ((1 << 63) - 1) & ~1
 
-# What `run` comes back with. DONE: the level is. GROW: the table is full, grow it and call again. FULL: so is the queue.
-# LOG: so is this worker's log. SLICE: nothing, time to look around. STOPPED: the context said so. LAYOUT: a value did not
-# fit its field, the search is void.
+# What `run` comes back with. DONE: the level is. GROW: the table is full, grow it and call again. FULL: so is the queue. LOG: so is this
+# worker's log. SLICE: nothing, time to look around. STOPPED: the context said so. LAYOUT: a value did not fit its field, the search is void.
 DONE, GROW, FULL, LOG, SLICE, STOPPED, LAYOUT = 1, 2, 3, 4, 5, 6, 7
 
 # Context. Words that are written while running have a cache line each.
@@ -597,4 +597,4 @@ def unmarked(context: int, worker: int, marks: int, first: int, last: int) -> in
     return first
 
 
-ENTRIES = (run, insert_one, enter, finish, find, ancestors, mark, unmarked, grow)
+ENTRIES = (run, insert_one, enter, finish, find, ancestors, mark, unmarked, grow, settle)

@@ -13,6 +13,7 @@ Leaves out making the model, and choosing an engine: the room engine.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
@@ -195,21 +196,30 @@ class NativeSearch:
 
     def _run(self, workers: list[int]) -> list[int]:
         self.store.context.words[kernel.C_ALONE] = len(workers) == 1
-        if len(workers) == 1:
-            return [self.store.run(workers[0])]
-        if self.pool is None:
+        codes = [0] * len(workers)
+
+        def run(number: int) -> None:
+            codes[number] = self.store.run(workers[number])
+
+        try:
+            self._together([functools.partial(run, number) for number in range(len(workers))])
+        except BaseException:
+            self.store.context.words[kernel.C_STOP] = 1
+            raise
+        return codes
+
+    def _together(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Run tasks at once, one of them here."""
+        if len(tasks) > 1 and self.pool is None:
             from concurrent.futures import (
                 ThreadPoolExecutor,  # not at the top: it loads logging, and few searches need it
             )
 
             self.pool = ThreadPoolExecutor(self.jobs - 1, "lockverse")
-        others = [self.pool.submit(self.store.run, worker) for worker in workers[1:]]
-        try:
-            mine = self.store.run(workers[0])
-            return [mine, *(other.result() for other in others)]
-        except BaseException:
-            self.store.context.words[kernel.C_STOP] = 1
-            raise
+        others = [self.pool.submit(task) for task in tasks[1:]] if self.pool is not None else []
+        tasks[0]()
+        for other in others:
+            other.result()
 
     def _take(self, code: int, worker: int) -> BoundHit | None:
         """Deal with what a worker came back with."""
@@ -222,7 +232,7 @@ class NativeSearch:
             lines = self.store.table.lines
             if self.store.states < self.store.context.words[kernel.C_LIMIT] and not self._crowded(worker):
                 return None  # another worker has seen to it
-            self.store.grow(_more(lines))
+            self.store.grow(_more(lines), self._together)
         return None
 
     def _widen(self) -> BoundHit | None:

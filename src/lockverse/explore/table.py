@@ -33,6 +33,7 @@ FILL, FILL_WIDE = 0.8, 0.72  # of the slots, when a table is full: beyond, more 
 FILL_SMALL = 0.65  # the same while memory is plenty
 SMALL_LINES = 1 << 20  # 64 MiB
 LINES_A_CALL = 1 << 20  # of growth, between two looks at signals: a tenth of a second
+LINES_A_THREAD = 1 << 12  # of growth, from which another thread is worth its start
 STATES_A_CALL = 1 << 17  # of functions over the queue: as long
 MAP_NORESERVE = 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0  # Linux; Python has no name for it
 
@@ -65,10 +66,9 @@ class Shape(Struct, frozen=True):
     @property
     def constants(self) -> dict[str, int]:
         """What the kernel is compiled with."""
-        high = max(self.bits - 64, 0) if self.words == 2 else 0
-        bits = 60 if self.words == 1 else 64 + high
+        bits = 60 if self.words == 1 else max(self.bits, 64)
         lost = 0 if self.wide else bits - hashing.SLOT_BITS
-        return {"W": self.words, "WIDE": int(self.wide), "EXACT": int(self.exact), "HIGH_BITS": high, "LOST": lost}
+        return {"W": self.words, "WIDE": int(self.wide), "EXACT": int(self.exact), "LOST": lost}
 
     @property
     def fewest_lines(self) -> int:
@@ -129,6 +129,15 @@ class Region:
         self.words = memoryview(self._memory).cast("q")
 
 
+Together = Callable[[Sequence[Callable[[], None]]], None]
+
+
+def one_by_one(tasks: Sequence[Callable[[], None]]) -> None:
+    """Tasks that may run at once, by one thread."""
+    for task in tasks:
+        task()
+
+
 class Table:
     """A hash table that grows where it is."""
 
@@ -137,9 +146,8 @@ class Table:
         self.shape, self.lines = shape, lines
         self.most_lines = min(max(most_lines, lines), MOST_LINES)
         self.memory = Region((self.most_lines + hashing.FURTHEST) * hashing.LINE, huge)
-        self._grow = functions["grow"]
-        self._growth = Region(hashing.GROWTH_WORDS * WORD)
-        self._side = Region(2 * WORD * FIRST_SIDE)
+        self.functions = functions
+        self._mover = _Mover()
 
     @property
     def limit(self) -> int:
@@ -152,32 +160,94 @@ class Table:
         """The numbers that `find` gives are below it."""
         return (self.lines + hashing.FURTHEST) * self.shape.slots
 
-    def grow(self, lines: int) -> None:
-        """Have at least so many lines: more, if states do not find a place."""
-        while lines > self.lines or self._growth.words[hashing.G_SIDE_USED]:
-            target = max(lines, self.lines + self.lines // 8 + 1) if self._growth.words[hashing.G_SIDE_USED] else lines
+    def grow(self, lines: int, together: Together = one_by_one, threads: int = 1) -> None:
+        """Have at least so many lines: more, if states do not find a place. `together` runs tasks, up to `threads` of them at once."""
+        while lines > self.lines or self._mover.waiting:
+            target = max(lines, self.lines + self.lines // 8 + 1) if self._mover.waiting else lines
             if target > self.most_lines:
                 raise TableFull
-            self._grow_once(target)
+            self._grow_once(target, together, threads)
             self.lines = target
 
-    def _grow_once(self, lines: int) -> None:
-        growth = self._growth.words
-        growth[hashing.G_TABLE] = self.memory.address
-        growth[hashing.G_LINES], growth[hashing.G_NEW_LINES] = self.lines, lines
-        growth[hashing.G_NEXT] = self.lines + hashing.FURTHEST
-        growth[hashing.G_SLICE] = LINES_A_CALL
+    def _grow_once(self, lines: int, together: Together, threads: int) -> None:
         counts = Region(lines + hashing.FURTHEST, huge=True)
-        growth[hashing.G_COUNTS] = counts.address
-        code = hashing.MORE
-        while code in (hashing.MORE, hashing.SIDE_FULL):
+        movers = [self._mover, *(_Mover() for _ in range(threads - 1))]
+        for mover in movers:
+            mover.begin(self, lines, counts)
+        top, end = self.lines + hashing.FURTHEST, lines + hashing.FURTHEST
+        while (bottom := self._apart(top, lines)) + threads * LINES_A_THREAD <= top:
+            borders = [bottom + (top - bottom) * number // threads for number in range(threads)] + [top]
+            highest = [self._first_home(border, lines) for border in borders[:-1]] + [end]
+            pieces = zip(movers, borders[:-1], borders[1:], highest[:-1], highest[1:], strict=True)
+            together([functools.partial(mover.move, self.functions["grow"], *piece) for mover, *piece in pieces])
+            top = bottom
+        self._mover.move(self.functions["grow"], 0, top, 0, end)
+        for mover in movers[1:]:
+            self._mover.take_over(mover)
+        self._mover.settle(self.functions["settle"], end)
+
+    def _first_home(self, line: int, lines: int) -> int:
+        """The first line among so many that can be the new home of what had its home in this line or behind it."""
+        return (-(-(line << 32) // self.lines)) * lines >> 32
+
+    def _apart(self, top: int, lines: int) -> int:
+        """The first line that has its homes among so many new lines not before `top`: what comes of it and those behind it is written
+        where nothing is to be read any more."""
+        bottom = max(top * self.lines // lines - 1, 0)
+        while self._first_home(bottom, lines) < top:
+            bottom += 1
+        return bottom
+
+
+class _Mover:
+    """What one thread moves lines with."""
+
+    def __init__(self) -> None:
+        self._block = Region(hashing.GROWTH_WORDS * WORD)
+        self._side = Region(2 * WORD * FIRST_SIDE)
+
+    @property
+    def waiting(self) -> int:
+        """The entries at the side."""
+        return self._block.words[hashing.G_SIDE_USED]
+
+    def begin(self, table: Table, lines: int, counts: Region) -> None:
+        """Be ready to move what is in a table to so many lines."""
+        words = self._block.words
+        words[hashing.G_TABLE], words[hashing.G_LINES], words[hashing.G_NEW_LINES] = table.memory.address, table.lines, lines
+        words[hashing.G_COUNTS], words[hashing.G_SLICE] = counts.address, LINES_A_CALL
+        self._set_side()
+
+    def _set_side(self) -> None:
+        words = self._block.words
+        words[hashing.G_SIDE], words[hashing.G_SIDE_SIZE] = self._side.address, self._side.size // (2 * WORD)
+
+    def move(self, grow: Callable[[int], int], first: int, last: int, low: int, high: int) -> None:
+        """Move the lines from `first` up to `last` to those from `low` up to `high`, or to the side."""
+        words = self._block.words
+        words[hashing.G_STOP], words[hashing.G_NEXT], words[hashing.G_LOW], words[hashing.G_HIGH] = first, last, low, high
+        while (code := grow(self._block.address)) != hashing.MOVED:
             if code == hashing.SIDE_FULL:
-                larger = Region(2 * self._side.size)
-                ctypes.memmove(larger.address, self._side.address, self._side.size)
-                self._side = larger
-            growth[hashing.G_SIDE] = self._side.address
-            growth[hashing.G_SIDE_SIZE] = self._side.size // (2 * WORD)
-            code = self._grow(self._growth.address)
+                self._widen()
+
+    def _widen(self) -> None:
+        larger = Region(2 * self._side.size)
+        ctypes.memmove(larger.address, self._side.address, self._side.size)
+        self._side = larger
+        self._set_side()
+
+    def take_over(self, other: _Mover) -> None:
+        """Have what waits at another's side."""
+        size = 2 * WORD
+        while (self.waiting + other.waiting) * size > self._side.size:
+            self._widen()
+        ctypes.memmove(self._side.address + self.waiting * size, other._side.address, other.waiting * size)
+        self._block.words[hashing.G_SIDE_USED] += other.waiting
+
+    def settle(self, settle: Callable[[int], int], high: int) -> None:
+        """Put what waits where it belongs, before the line `high`."""
+        self._block.words[hashing.G_HIGH] = high
+        settle(self._block.address)
 
 
 class Worker(Struct):
@@ -271,9 +341,9 @@ class Store(Struct):
         words[kernel.C_TABLE], words[kernel.C_LINES] = self.table.memory.address, self.table.lines
         words[kernel.C_LIMIT] = self.table.limit
 
-    def grow(self, lines: int) -> None:
-        """Have at least so many lines, and the limit that goes with them."""
-        self.table.grow(lines)
+    def grow(self, lines: int, together: Together = one_by_one) -> None:
+        """Have at least so many lines, and the limit that goes with them. `together` runs a task for each worker at once."""
+        self.table.grow(lines, together, len(self.workers))
         self.set_table()
 
     def total(self, counter: int) -> int:
