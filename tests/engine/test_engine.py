@@ -11,14 +11,18 @@ from msgspec.structs import replace
 
 from lockverse.codegen.values import Unsupported
 from lockverse.engine import Options, choose, native
+from lockverse.explore import native as explore_native
 from lockverse.explore.bounds import Bounds
 from lockverse.explore.search import Progress, Result
+from lockverse.jit import machine_code
+from lockverse.jit.machine_code import Level, Library
 from lockverse.machine.protocol import Disagreement
 from lockverse.report.verdict import Outcome, footer
 from lockverse.session import check, replay
 
 from ..support import ROOT, scheme_text, task_of
 
+machine_code_kept = machine_code._kept
 NATIVE = Options("native", jobs=1, findings=False)
 EQUAL = "x = node()\ncpu(run, x)\ncpu(run, x)\ncpu(run, x)\n"
 BROKEN = {
@@ -169,3 +173,26 @@ def test_the_chance_of_a_missed_state_is_told(tmp_path: Path) -> None:
     assert footer(outcome) == [f"every interleaving explored: 2 states, 1 transitions, {outcome.seconds:.1f} s"]
     likely = replace(outcome, engine=replace(outcome.engine, omission=3e-20))
     assert footer(likely)[1:] == ["states were told apart by fingerprints: chance that a state was missed: below 1e-19"]
+
+
+def test_a_search_goes_on_with_code_that_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept, so that it begins with what compiles soon; in the end the better code is kept, and what was found is the same."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(explore_native, "SLICE", 1)
+    body, scene = "def run(x):\n    for i in range(3):\n        with x.lock:\n            x.n += 1", EQUAL + "at_rest(lambda: x.n == 9)"
+    task = task_of(tmp_path, scheme_text(body, scene))
+    outcomes = []
+    for after, kept in ((float("inf"), 0), (0.0, 0), (float("inf"), 2)):
+        monkeypatch.setattr(explore_native, "BETTER_AFTER", after)
+        levels: list[str] = []
+
+        def kept_object(source: str, level: Level, exports: tuple[str, ...], seen: list[str] = levels) -> Library | None:
+            found = machine_code_kept(source, level, exports)
+            seen += [level] if found is not None else []
+            return found
+
+        monkeypatch.setattr(machine_code, "_kept", kept_object)
+        outcomes.append(check(task, Bounds(), lambda _: None, NATIVE))
+        assert len([level for level in levels if level != "quick"]) == kept
+    assert {one.engine.name for one in outcomes} == {"native"} and {one.verdict for one in outcomes} == {"holds"}
+    assert len({(one.states, one.transitions, one.depth, one.completed) for one in outcomes}) == 1

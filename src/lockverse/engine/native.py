@@ -26,11 +26,12 @@ from lockverse.codegen.values import Values
 from lockverse.explore.bounds import Bounds, least
 from lockverse.explore.native import Compiled, NativeSearch, Void, shape_of
 from lockverse.explore.search import Progress, Result, explore
+from lockverse.explore.table import Functions, compiled_soon
 from lockverse.explore.table import compiled as compiled_kernel
 from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
 from lockverse.ir.traps import Traps
-from lockverse.jit.machine_code import brings_bits_together, compile
+from lockverse.jit.machine_code import Level, Library, brings_bits_together, compile, compile_soon, exported
 from lockverse.machine.interpreter import Interpreter
 from lockverse.machine.protocol import Disagreement, Moved
 from lockverse.passes.coverage import items
@@ -123,25 +124,32 @@ class _Native(Struct):
             if "local" in reductions or "locks" in reductions:
                 merging = plan(values, self.protected, locks="locks" in reductions, watched=self._watched())
             made = self._compile(linked, values, merging, bounds, alike)
-            spent += made.seconds
             follower = Follower(machine, merging)
             one = NativeSearch(made, machine, self.observers(machine), bounds, self.progress, follower, self._jobs())
             try:
                 result = one.run()
             except Void as problem:
+                spent += one.compiled.seconds
                 self._mend(made, problem)
                 continue
             effects = {"dead": forgets, "symmetry": bool(made.model.exchanges)}
             used = tuple(name for name in reductions if effects.get(name, any(merging.going_on.values())))
-            return replace(result, engine=replace(result.engine, compile_seconds=spent, reductions=used)), made, follower
+            return replace(result, engine=replace(result.engine, compile_seconds=spent + one.compiled.seconds, reductions=used)), made, follower
         raise AssertionError(f"{RESTARTS} guesses in a row failed")
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began, notes = time.monotonic(), self._notes()
         model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes, remembering=brings_bits_together())
-        library = compile(model.text, "fast" if model.ops < QUICK_OPS else "quick")
-        functions = compiled_kernel(shape_of(model.layout))
-        return Compiled(model, library, functions, time.monotonic() - began, self.options.spinning and model.may_repeat)
+        text, shape = model.text, shape_of(model.layout)
+        level: Level = "fast" if model.ops < QUICK_OPS else "quick"
+        library, best = compile_soon(lambda: text, text, level, exported(text))
+        functions, all_best = compiled_soon(shape)
+
+        def better() -> tuple[Library, Functions]:
+            return compile(text, level), compiled_kernel(shape)
+
+        seconds = time.monotonic() - began
+        return Compiled(model, library, functions, seconds, self.options.spinning and model.may_repeat, None if best and all_best else better)
 
     def _notes(self) -> dict[Item, int]:
         """A number for each item that has not been seen yet."""

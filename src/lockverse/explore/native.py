@@ -50,6 +50,7 @@ FIRST_KEPT: Final = 1 << 16  # states that the queue keeps at first
 KEPT_BYTES: Final = 4 << 20  # of states: up to there the queue keeps all, beyond only those of two levels
 KEPT_BYTES_LOOPS: Final = 64 << 20  # the same if loops are looked for, which takes all states, at the end
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
+BETTER_AFTER: Final = 0.1  # seconds from which it is worth compiling again, for code that is faster
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
 
 
@@ -63,13 +64,15 @@ class Void(Exception):
 
 
 class Compiled(Struct, frozen=True):
-    """A model with its machine code and the kernel for its shape. `may_repeat`: an execution may come back to a state."""
+    """A model with its machine code and the kernel for its shape. `may_repeat`: an execution may come back to a state. `better` compiles
+    code that is faster; None if there is none."""
 
     model: Model
     library: Library
     functions: Functions
     seconds: float
     may_repeat: bool
+    better: Callable[[], tuple[Library, Functions]] | None = None
 
     def pack(self, state: MachineState) -> tuple[int, ...] | int:
         """The state as the compiled code has it, its threads in order; or the guard that has no room for it."""
@@ -129,18 +132,20 @@ class NativeSearch:
         self.levels = [0]  # where each level begins in the queue
         self.began, self.cpu = time.monotonic(), time.process_time()
         self.pool: ThreadPoolExecutor | None = None
-        shape, address = compiled.shape, compiled.library.address
+        shape = compiled.shape
         memory = MOST_BYTES if bounds.memory is None else bounds.memory << 20
         limit = 1 << 62 if bounds.states is None else bounds.states + kernel.BLOCK * jobs
         self.store = Store.make(
-            shape, compiled.functions, address("expand"), address("check") if self._checks() else 0,
+            shape, compiled.functions, *self._addresses(),
             widest=compiled.model.successors, note_words=compiled.model.note_words, lines=FIRST_LINES,
             most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=jobs,
         )  # fmt: skip
         self.store.context.words[kernel.C_SLICE] = SLICE
 
-    def _checks(self) -> bool:
-        return bool(self.machine.linked.program.properties)
+    def _addresses(self) -> tuple[int, int]:
+        """Of the model's functions; 0: there is nothing to check."""
+        address = self.compiled.library.address
+        return address("expand"), address("check") if self.machine.linked.program.properties else 0
 
     def run(self) -> Result:
         """Explore. Raises Void."""
@@ -182,6 +187,7 @@ class NativeSearch:
         workers = list(range(self.jobs if last - first >= PARALLEL_FROM else 1))
         while workers:
             codes = self._run(workers)
+            self._improve()
             self._logs(depth)
             for worker, code in zip(list(workers), codes, strict=True):
                 if code == kernel.DONE:
@@ -207,6 +213,16 @@ class NativeSearch:
             self.store.context.words[kernel.C_STOP] = 1
             raise
         return codes
+
+    def _improve(self) -> None:
+        """Have faster code compiled, once the search has taken long enough for that to be worth it, and go on with it."""
+        compiled, began, cpu = self.compiled, time.monotonic(), time.process_time()
+        if compiled.better is None or began - self.began < BETTER_AFTER:
+            return
+        library, functions = compiled.better()
+        self.compiled = Compiled(compiled.model, library, functions, compiled.seconds + time.monotonic() - began, compiled.may_repeat)
+        self.store.use(functions, *self._addresses())
+        self.cpu += time.process_time() - cpu
 
     def _together(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Run tasks at once, one of them here."""

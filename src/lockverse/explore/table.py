@@ -21,7 +21,7 @@ from lockverse.jit.dialect import in_python
 from . import hashing, kernel
 
 if TYPE_CHECKING:
-    from lockverse.jit.machine_code import Level
+    from lockverse.jit.machine_code import Level, Library
 
 WORD = 8  # bytes
 PAGE = 4096
@@ -93,14 +93,35 @@ def compiled(shape: Shape, level: Level = "full") -> Functions:
     """The kernel as machine code, from the cache if it is there. The functions release the interpreter's lock."""
     from lockverse.jit.machine_code import compile_written
 
+    return _functions(compile_written(_writer(shape), _source(shape), level, _NAMES))
+
+
+def compiled_soon(shape: Shape) -> tuple[Functions, bool]:
+    """The same if it is in the cache, else code that is there sooner; whether it is the best."""
+    from lockverse.jit.machine_code import compile_soon
+
+    library, best = compile_soon(_writer(shape), _source(shape), "full", _NAMES)
+    return _functions(library), best
+
+
+_NAMES = tuple(f.__name__ for f in kernel.ENTRIES)
+
+
+def _writer(shape: Shape) -> Callable[[], str]:
     def write() -> str:
         from lockverse.jit.lower import lower
 
         return lower(kernel.ENTRIES, shape.constants)
 
-    names = tuple(f.__name__ for f in kernel.ENTRIES)
-    library = compile_written(write, _sources() + repr(shape.constants), level, names)
+    return write
+
+
+def _functions(library: Library) -> Functions:
     return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in kernel.ENTRIES}
+
+
+def _source(shape: Shape) -> str:
+    return _sources() + repr(shape.constants)
 
 
 @functools.cache
@@ -302,11 +323,11 @@ class Store(Struct):
         table = Table(shape, functions, lines, most_lines)
         queue = Region(most * shape.words * WORD, huge=True)
         store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD), most, limit)
+        store.use(functions, expand, check)
         words = store.context.words
         words[kernel.C_QUEUE] = queue.address
         words[kernel.C_MASK] = capacity - 1
         store.keep_from(0)
-        words[kernel.C_EXPAND], words[kernel.C_CHECK] = expand, check
         store.set_table()
         store.workers += [store._worker(widest, note_words) for _ in range(workers)]
         return store
@@ -345,6 +366,11 @@ class Store(Struct):
         """Have at least so many lines, and the limit that goes with them. `together` runs a task for each worker at once."""
         self.table.grow(lines, together, len(self.workers))
         self.set_table()
+
+    def use(self, functions: Functions, expand: int, check: int) -> None:
+        """Go on with other code for the same."""
+        self.functions = self.table.functions = functions
+        self.context.words[kernel.C_EXPAND], self.context.words[kernel.C_CHECK] = expand, check
 
     def total(self, counter: int) -> int:
         """A counter, over all workers."""

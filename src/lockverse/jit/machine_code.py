@@ -4,8 +4,8 @@ llvmlite is imported when code is first compiled or loaded: it costs more than a
 module, on the way to an object. Left out: writing IR, and calling: a `Library` gives addresses and ctypes functions.
 
 Measured (CPU seconds, one core of an EPYC with Zen 4 cores, llvmlite 0.50; the kernel is the search's, two words a state):
-to import and set up llvmlite 0.024 (0.04 to 0.1 with its file not in memory); to compile with `quick` 0.029, `fast` 0.080,
-`full` 0.20; to load the object from the cache 0.001, and to lower the text that its key is made of 0.015.
+to import and set up llvmlite 0.024 (0.04 to 0.1 with its file not in memory); to compile with `quick` 0.073, `fast` 0.19,
+`full` 0.53; to load the object from the cache 0.001, and to lower the text that its key is made of 0.015.
 """
 
 from __future__ import annotations
@@ -56,25 +56,40 @@ class Library(Struct, frozen=True):
 def compile(text: str, level: Level, exports: tuple[str, ...] | None = None) -> Library:
     """Compile IR text, or take its object from the cache, and load it. `exports` are the functions to have addresses of:
     all that the text defines and does not keep internal, if not given."""
-    return compile_written(lambda: text, text, level, _exported(text) if exports is None else exports)
+    return compile_written(lambda: text, text, level, exported(text) if exports is None else exports)
 
 
 def compile_written(write: Callable[[], str], source: str, level: Level, exports: tuple[str, ...]) -> Library:
     """The same for text that is only written if its object is not in the cache, where it is known by `source`: all that the text is
     made from."""
-    key = _key(source, level)
-    kept = cache.read(key)
-    if kept is not None:
-        try:
-            return _load(kept, exports, from_cache=True)
-        except RuntimeError:  # whole, and still not an object that LLVM takes
-            kept = None
+    found = _kept(source, level, exports)
+    if found is not None:
+        return found
     made = _object(write(), level)
-    cache.write(key, made)
+    cache.write(_key(source, level), made)
     return _load(made, exports, from_cache=False)
 
 
-def _exported(text: str) -> tuple[str, ...]:
+def compile_soon(write: Callable[[], str], source: str, best: Level, exports: tuple[str, ...]) -> tuple[Library, bool]:
+    """The same at the level `best` if that object is in the cache; else code that is slower, and there in a fraction of the time. Whether
+    it is the best."""
+    found = _kept(source, best, exports)
+    return (found, True) if found is not None else (compile_written(write, source, "quick", exports), best == "quick")
+
+
+def _kept(source: str, level: Level, exports: tuple[str, ...]) -> Library | None:
+    """The object that is in the cache."""
+    kept = cache.read(_key(source, level))
+    if kept is None:
+        return None
+    try:
+        return _load(kept, exports, from_cache=True)
+    except RuntimeError:  # whole, and still not an object that LLVM takes
+        return None
+
+
+def exported(text: str) -> tuple[str, ...]:
+    """The functions that IR text defines and does not keep internal."""
     heads = (line for line in text.splitlines() if line.startswith("define i64 @"))
     return tuple(line[len("define i64 @") : line.index("(")] for line in heads)
 
