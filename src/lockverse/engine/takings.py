@@ -15,8 +15,8 @@ from msgspec import Struct
 from lockverse.ir import ops
 from lockverse.ir.coverage import Contended, Item
 from lockverse.ir.program import Linked
+from lockverse.passes import specialise
 from lockverse.passes.registers import successors
-from lockverse.passes.specialise import specialise
 
 if TYPE_CHECKING:
     from lockverse.codegen.values import Flow, Values
@@ -56,7 +56,7 @@ def _of(linked: Linked, *, unrolled: bool) -> Takings:
     for _, how, found in _known:
         if how == unrolled:
             return found
-    _known.append((linked, unrolled, _takings(specialise(linked, {}) if unrolled else linked)))
+    _known.append((linked, unrolled, _takings(specialise.unrolled(linked) if unrolled else linked)))
     return _known[-1][2]
 
 

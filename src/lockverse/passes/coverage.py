@@ -14,7 +14,7 @@ from lockverse.ir.coverage import Fires, Item, Refused, Way
 from lockverse.ir.program import Code, Linked
 
 from .registers import successors
-from .specialise import specialise
+from .specialise import unrolled
 
 
 def ways(linked: Linked, op: ops.Branch) -> Iterator[tuple[bool, Way]]:
@@ -74,7 +74,7 @@ def items(linked: Linked) -> set[Item]:
 
 def possible(linked: Linked) -> set[Item]:
     """The ways of conditions that the scheme's parameters leave open: those in the code for its threads' own arguments."""
-    return {way for code in dict.fromkeys(specialise(linked, {}).codes) for way in _ways_of(linked, code)}
+    return {way for code in dict.fromkeys(unrolled(linked).codes) for way in _ways_of(linked, code)}
 
 
 def _ways_of(linked: Linked, code: Code) -> set[Item]:

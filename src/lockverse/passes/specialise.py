@@ -48,6 +48,16 @@ def specialise(linked: Linked, unknown: Mapping[int, frozenset[int]]) -> Linked:
     return replace(linked, codes=tuple(codes))
 
 
+def unrolled(linked: Linked) -> Linked:
+    """Each thread's code for all its arguments."""
+    if not _last or _last[0][0] is not linked:
+        _last[:] = [(linked, specialise(linked, {}))]
+    return _last[0][1]
+
+
+_last: list[tuple[Linked, Linked]] = []  # what was asked about last: it is asked about again at once
+
+
 class _Fails(Exception):
     """An op on known values is a fault: it stays for the machine to report."""
 
