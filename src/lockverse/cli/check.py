@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,8 +17,9 @@ from msgspec.structs import replace
 from lockverse.diagnostics.model import Diagnostic, Rejected, UsageError
 from lockverse.diagnostics.render import render
 from lockverse.diagnostics.texts import text_of
-from lockverse.engine import Options
+from lockverse.engine import Options, threads
 from lockverse.explore.bounds import Bounds
+from lockverse.explore.search import Progress
 from lockverse.report.formats import DIAGRAM
 from lockverse.report.provided import as_json as provided_as_json
 from lockverse.report.provided import provided
@@ -26,7 +28,8 @@ from lockverse.session import Task, check, files_of, open_file, tasks, write_tra
 from lockverse.trace.verdict import Verdict
 
 from .output import GRAVEST, Exit, complain, complain_of, say
-from .races import clear_progress, failure, progress_line
+from .races import clear_progress, count_line, failure, progress_line
+from .several import in_order, processes
 
 _EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
 
@@ -38,15 +41,18 @@ def run(options: argparse.Namespace) -> int:
     bounds = Bounds(options.max_states, options.max_depth, options.max_seconds, options.max_memory, options.max_ops)
     engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning, options.strict, not options.no_findings)
     taken: set[str] = set()
-    for task in _tasks(options, wrong):
-        outcome = _check(task, bounds, engine, wrong)
-        if outcome is None:
+    given = list(_tasks(options, wrong))
+    left = len(given)
+    for found in _checked(given, bounds, engine):
+        left -= 1
+        if not isinstance(found, Outcome):
+            wrong += found
             continue
-        outcomes.append(_with_trace(outcome, options, taken))
-        if outcome.bound == "interrupted":
-            break
+        outcomes.append(_with_trace(found, options, taken))
+    if left:
+        complain(f"interrupted: {left} of {len(given)} schemes were not begun")
     _print_json(outcomes, wrong) if options.json else _print(outcomes, wrong, options)
-    codes = [_EXITS[one.verdict] for one in outcomes] + [Exit.REJECTED] * bool(wrong)
+    codes = [_EXITS[one.verdict] for one in outcomes] + [Exit.REJECTED] * bool(wrong) + [Exit.UNKNOWN] * bool(left)
     return next(code for code in GRAVEST if code in codes)
 
 
@@ -68,14 +74,31 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _check(task: Task, bounds: Bounds, engine: Options, wrong: list[Diagnostic]) -> Outcome | None:
+def _checked(found: list[Task], bounds: Bounds, engine: Options) -> Iterator[Outcome | tuple[Diagnostic, ...]]:
+    """Of each task the outcome, or what is wrong with its scheme. Several have a thread each, as many at a time as a search would have threads."""
+    at_once = processes(len(found), engine.jobs or threads())
+    if at_once > 1:
+        alone = replace(engine, jobs=1)
+        try:
+            yield from in_order([partial(_check, task, bounds, alone, lambda _: None) for task in found], at_once, count_line(len(found)))
+        finally:
+            clear_progress()
+        return
+    for task in found:
+        try:
+            outcome = _check(task, bounds, engine, progress_line(task.scheme))
+        finally:
+            clear_progress()
+        yield outcome
+        if isinstance(outcome, Outcome) and outcome.bound == "interrupted":
+            return
+
+
+def _check(task: Task, bounds: Bounds, engine: Options, progress: Callable[[Progress], None]) -> Outcome | tuple[Diagnostic, ...]:
     try:
-        return check(task, bounds, progress_line(task.scheme), engine)
+        return check(task, bounds, progress, engine)
     except Rejected as problem:
-        wrong += problem.diagnostics
-        return None
-    finally:
-        clear_progress()
+        return problem.diagnostics
 
 
 def _with_trace(outcome: Outcome, options: argparse.Namespace, taken: set[str]) -> Outcome:

@@ -60,6 +60,13 @@ def progress_line(name: str) -> Callable[[Progress], None]:
     return tell_progress
 
 
+def count_line(checks: int) -> Callable[[int], None]:
+    """What tells of several checks while they run."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    return lambda done: print(f"\r\x1b[K{done} of {checks} checks", end="", file=sys.stderr, flush=True)
+
+
 def clear_progress() -> None:
     """Take the line of progress away."""
     if sys.stderr.isatty():

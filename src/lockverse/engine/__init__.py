@@ -9,4 +9,5 @@ from __future__ import annotations
 
 from lockverse.engine.choose import Options as Options
 from lockverse.engine.choose import search as search
+from lockverse.engine.choose import threads as threads
 from lockverse.engine.findings import search_all as search_all

@@ -5,6 +5,7 @@ Leaves out how a search in machine code comes about: native.py.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -26,11 +27,12 @@ from .takings import contendable
 FIRST_STATES: Final = 1_500  # for the reference search: some hundredths of a second, less than loading LLVM takes
 FIRST_STEPS: Final = 4_500  # likewise, of all threads: with many of them a state takes as many times longer
 COMPILED_AT_ONCE: Final = 1_000  # ops
+MOST_JOBS: Final = 8  # threads, unless more are asked for: all of them share one table, and so the machine's memory bus
 STATES_AN_OP: Final = 2  # likewise for long code, which takes long to compile: about as long as these states take
 
 
 class Options(Struct, frozen=True):
-    """How to search. `engine` is "auto", "reference" or "native"; `jobs` 0 is a thread a core, up to native.MOST_JOBS."""
+    """How to search. `engine` is "auto", "reference" or "native"; `jobs` 0 is a thread a core, up to MOST_JOBS."""
 
     engine: str = "auto"
     reductions: tuple[str, ...] = REDUCTIONS
@@ -38,6 +40,11 @@ class Options(Struct, frozen=True):
     spinning: bool = True  # whether endless spinning is looked for
     strict: bool = False  # whether what no execution does is a failure
     findings: bool = True  # whether data races and the order of locks are looked at
+
+
+def threads() -> int:
+    """How many there are to search with, unless a user says."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_JOBS)
 
 
 Observers: TypeAlias = Callable[[Interpreter], Sequence[Observer]]

@@ -9,7 +9,6 @@ Loading this file loads LLVM. Leaves out what a search is (explore/) and why a r
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -42,14 +41,13 @@ from lockverse.reduction.fusion import plan
 from lockverse.reduction.sample import sample
 from lockverse.reduction.symmetry import Groups, candidates, differing, groups, together
 
-from .choose import Observers, Options
+from .choose import Observers, Options, threads
 from .race import in_steps
 from .takings import contendable
 
 RACE_STATES: Final = 20_000_000  # looked through for the shortest race of what a reduced search found broken
 RESTARTS: Final = 200  # guesses mended in one search; each mends one more, so this many mean a fault of ours
 QUICK_OPS: Final = 4_000  # ops of a model from which it is compiled with fewer passes: compiling grows faster than code
-MOST_JOBS: Final = 8  # threads, unless more are asked for: all of them share one table, and so the machine's memory bus
 
 
 def search_compiled(
@@ -125,7 +123,7 @@ class _Native(Struct):
                 merging = plan(values, self.protected, locks="locks" in reductions, watched=self._watched())
             made = self._compile(linked, values, merging, bounds, alike)
             follower = Follower(machine, merging)
-            one = NativeSearch(made, machine, self.observers(machine), bounds, self.progress, follower, self._jobs())
+            one = NativeSearch(made, machine, self.observers(machine), bounds, self.progress, follower, self.options.jobs or threads())
             try:
                 result = one.run()
             except Void as problem:
@@ -170,5 +168,3 @@ class _Native(Struct):
         value = problem.value if kind.signed else problem.value & (1 << 64) - 1
         self.guesses.widen(key, value, kind)
 
-    def _jobs(self) -> int:
-        return self.options.jobs or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_JOBS)
