@@ -7,10 +7,10 @@ keep: what can be wrong, what is at rest, what holds sometimes. Nothing here sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from lockverse.codegen.layout import Guesses, Layout, make_layout, observe, register_key
@@ -39,8 +39,7 @@ Packed = tuple[int, ...]
 ROOM = 1 << 40  # what is counted in these tests stays below it
 
 
-@dataclass(frozen=True, slots=True)
-class Reduction:
+class Reduction(Struct, frozen=True):
     """A program as the engine compiles it for some reductions, with what it merges and which threads it exchanges."""
 
     linked: Linked
@@ -107,8 +106,7 @@ class Broken(Exception):
     """A protected cell was accessed without its lock: the cell."""
 
 
-@dataclass(slots=True)
-class Space:
+class Space(Struct):
     """A space explored to its end. `moves[state]` are where its moves lead, by thread and choice."""
 
     moves: dict[Packed, list[Packed]] = field(default_factory=dict)
