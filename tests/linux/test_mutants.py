@@ -29,6 +29,8 @@ SCENES = [
     *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
     ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
     ("ladder/sizes.py", "moves", {"others": "1"}),
+    ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
+    ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
@@ -53,6 +55,7 @@ EXCUSES = {
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
+    "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
     "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
 

@@ -7,7 +7,7 @@ by its group, a file's page is in its cache and charged.
 from __future__ import annotations
 
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
-from lockverse.linux.include.mm_types import address_space, mm_struct, page, pte_state, vm_area_struct
+from lockverse.linux.include.mm_types import address_space, mm_of_tables, mm_struct, page, pte_state, vm_area_struct
 from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mmu_gather import mmu_gather
@@ -83,6 +83,14 @@ def vma_of(mm, mapping=None, start=0, end=1):
     return vm_area_struct(vm_mm=mm, vm_start=start, vm_end=end, vm_file=mapping, vm_pgoff=start)
 
 
+def mm_of(*vmas):
+    """The mm that has these vmas, each in a page table of its own, and one task."""
+    made = mm_of_tables(mm_users=1)
+    for number, vma in enumerate(vmas):
+        made.mmap[number] = vma
+    return made
+
+
 def gather(vma):
     """What the unmapping of a vma gathers its pages in."""
     return mmu_gather(mm=vma.vm_mm, start=vma.vm_start, end=vma.vm_end)
@@ -107,5 +115,5 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
+    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "mm_of", "new_mm", "start_move", "vma_of",
 ]  # fmt: skip

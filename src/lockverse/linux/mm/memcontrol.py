@@ -417,7 +417,7 @@ def mem_cgroup_count_precharge_huge_pmd(mm):
 
 
 def mem_cgroup_move_charge_pte_range(vma):
-    """Move what is behind each pte of a vma, as far as the precharge goes. Holds the pte lock all along."""
+    """Move what is behind each pte of a vma. Holds the pte lock, but where the precharge is used up: then each page is charged for by itself."""
     mm = vma.vm_mm
     if hasattr(vma, "shared"):
         if mm.pgtable.huge:
@@ -425,11 +425,12 @@ def mem_cgroup_move_charge_pte_range(vma):
             return
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
-        if hasattr(vma, "shared"):
-            if not mc.precharge:
-                mem_cgroup_do_precharge(1)
         if not mc.precharge:
-            break
+            pte_unmap_unlock(mm)
+            error = mem_cgroup_do_precharge(1)
+            pte_offset_map_lock(mm)
+            if error:
+                break
         ptep = mm.pgtable.pte[addr]
         target, page = get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
@@ -470,8 +471,13 @@ def mem_cgroup_count_precharge(mm):
     if hasattr(mm, "mmap"):
         count = 0
         down_read(mm.mmap_lock)
-        for part in page_tables(mm):
-            count += mem_cgroup_count_precharge_pte_range(part)
+        if hasattr(mm, "tables"):
+            for part in page_tables(mm):
+                count += mem_cgroup_count_precharge_pte_range(part)
+        else:
+            for part in mm.mmap:
+                if part:
+                    count += mem_cgroup_count_precharge_pte_range(part)
         up_read(mm.mmap_lock)
         return count
     else:
@@ -505,8 +511,13 @@ def mem_cgroup_walk_and_move(mm):
     move. So on each failure what is charged in advance is given back, and it is tried again."""
     while not down_read_trylock(mm.mmap_lock):
         __mem_cgroup_clear_mc()
-    for part in page_tables(mm):
-        mem_cgroup_move_charge_pte_range(part)
+    if hasattr(mm, "tables"):
+        for part in page_tables(mm):
+            mem_cgroup_move_charge_pte_range(part)
+    else:
+        for part in mm.mmap:
+            if part:
+                mem_cgroup_move_charge_pte_range(part)
     up_read(mm.mmap_lock)
 
 
