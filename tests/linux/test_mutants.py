@@ -31,6 +31,7 @@ SCENES = [
     ("ladder/sizes.py", "moves", {"others": "1"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
+    ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
@@ -55,6 +56,11 @@ EXCUSES = {
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
+    "dup_mmap: down_write(mm.mmap_lock)": "no vma comes or goes meanwhile, and the pte locks keep the mover off",
+    "dup_mmap: down_write_nested(child.mmap_lock, SINGLE_DEPTH_NESTING)": "nobody else has the child's mm",
+    "copy_pte_range: pte_offset_map_lock(dst)": "nobody else has the child's mm",
+    "exit_mmap: down_read(mm.mmap_lock)": "nobody else has the mm",
+    "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
     "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
     "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }

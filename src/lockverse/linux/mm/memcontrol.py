@@ -4,7 +4,7 @@ Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock wit
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
 and mem_cgroup_move_account step by step; for the simulator's groups and mms also the stock, huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
 counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, the memory+swap counter, events' thresholds,
-lru_add_drain_all (no page waits in a pagevec here), reclaim, OOM and waitq. What 6.2 and later changed: linux/patches/.
+lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lockverse.lang import (
 )  # fmt: skip
 from lockverse.lang.task import current_task
 from lockverse.linux.include.errno import EBUSY, EINVAL, ENOMEM
-from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, move_charge_struct
+from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup, move_charge_struct
 from lockverse.linux.include.mm_types import page as struct_page
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.mmzone import (
@@ -81,6 +81,16 @@ mc = move_charge_struct()  # one move at a time: cgroup_mutex is held from can_a
 def folio_memcg(folio):
     """The group a folio is charged to. What keeps it so is the caller's business."""
     return READ_ONCE(folio.memcg_data)
+
+
+def mem_cgroup_is_descendant(memcg, root):
+    """Whether a group is another one, or below it."""
+    one: ptr[mem_cgroup] = memcg
+    while one:
+        if one == root:
+            return True
+        one = one.parent
+    return False
 
 
 def css_get(memcg):
@@ -217,12 +227,20 @@ def try_charge_memcg(memcg, nr_pages):
     return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
 
 
+def mem_cgroup_wait_acct_move(memcg):
+    """Wait for a move of charges that the group has to do with, which may give room back; give whether there was one. Nobody waits unless
+    memcontrol_waitq.py is applied."""
+    return False
+
+
 def try_charge(memcg, nr_pages):
     """Charge pages to a group and those above it; 0, or -ENOMEM."""
     if hasattr(memcg, "stock"):
         return try_charge_memcg(memcg, nr_pages)
-    else:
-        return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
+    while not page_counter_try_charge(memcg.memory, nr_pages):
+        if not mem_cgroup_wait_acct_move(memcg):
+            return -ENOMEM
+    return 0
 
 
 def cancel_charge(memcg, nr_pages):
@@ -506,11 +524,16 @@ def mem_cgroup_can_attach(mm, from_, to, flags):
     return 0
 
 
-def mem_cgroup_walk_and_move(mm):
-    """Move the charges of a whole mm. Its lock is only tried: who holds it for writing may wait for a charge, which waits for this
+def mem_cgroup_lock_mm(mm):
+    """Take mmap_lock, which is only tried: who holds it for writing may wait for a charge, which waits for this
     move. So on each failure what is charged in advance is given back, and it is tried again."""
     while not down_read_trylock(mm.mmap_lock):
         __mem_cgroup_clear_mc()
+
+
+def mem_cgroup_walk_and_move(mm):
+    """Move the charges of a whole mm."""
+    mem_cgroup_lock_mm(mm)
     if hasattr(mm, "tables"):
         for part in page_tables(mm):
             mem_cgroup_move_charge_pte_range(part)
@@ -533,6 +556,14 @@ def mem_cgroup_move_charge(mm):
     atomic_dec(from_.moving_account)
 
 
+def mem_cgroup_clear_moving_task():
+    """No move is going on for who comes to wait now: see mem_cgroup_wait_acct_move."""
+
+
+def mem_cgroup_wake_waiters():
+    """Wake who waits for the move: see mem_cgroup_wait_acct_move."""
+
+
 def __mem_cgroup_clear_mc():
     """Give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
     to, from_ = mc.to, mc.from_
@@ -545,10 +576,12 @@ def __mem_cgroup_clear_mc():
     if mc.moved_swap:
         page_counter_uncharge(to.memory, mc.moved_swap)  # what is in swap is not in memory
         mc.moved_swap = 0
+    mem_cgroup_wake_waiters()
 
 
 def mem_cgroup_clear_mc():
     """The end of the move."""
+    mem_cgroup_clear_moving_task()
     __mem_cgroup_clear_mc()
     mc.from_ = NULL
     mc.to = NULL
