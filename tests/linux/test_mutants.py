@@ -14,7 +14,7 @@ from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.lang import scene as lang_scene
 from lockverse.linux.include import pgtable
-from lockverse.linux.mm import memcontrol
+from lockverse.linux.mm import memcontrol, memcontrol_stock
 from lockverse.session import Task, check, open_file, tasks
 
 from ..support import ROOT
@@ -32,6 +32,7 @@ SCENES = [
     ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
     ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
+    ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
@@ -56,9 +57,10 @@ EXCUSES = {
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
+    "drain_all_stock: mutex_trylock(charging.percpu_charge_mutex)": "saves work: nothing is asked of a CPU twice anyhow",
     "dup_mmap: down_write(mm.mmap_lock)": "no vma comes or goes meanwhile, and the pte locks keep the mover off",
-    "dup_mmap: down_write_nested(child.mmap_lock, SINGLE_DEPTH_NESTING)": "nobody else has the child's mm",
     "copy_pte_range: pte_offset_map_lock(dst)": "nobody else has the child's mm",
+    "copy_pte_range: pte_offset_map_lock(src)": "fork holds mmap_lock for writing, which keeps the mover off",
     "exit_mmap: down_read(mm.mmap_lock)": "nobody else has the mm",
     "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
     "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
@@ -71,6 +73,10 @@ ACROSS = [  # pairs whose ends are in two functions
     Mutant(((memcontrol.folio_memcg_lock, ("spin_lock(memcg.move_lock)", "spin_unlock(memcg.move_lock)")), (_UNLOCK, ("spin_unlock(memcg.move_lock)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("spin_lock(mm.pgtable.ptl)",)), (pgtable.pte_unmap_unlock, ("spin_unlock(mm.pgtable.ptl)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("rcu_read_lock()",)), (pgtable.pte_unmap_unlock, ("rcu_read_unlock()",)))),
+    Mutant((
+        (memcontrol_stock.lock_stock, ("local_lock_irqsave(memcg_stock.stock_lock)",)),
+        (memcontrol_stock.unlock_stock, ("local_unlock_irqrestore(memcg_stock.stock_lock, flags)",)),
+    )),
 ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
-and mem_cgroup_move_account step by step; for the simulator's groups and mms also the stock, huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
+and mem_cgroup_move_account step by step; for the simulator's groups and mms also huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
 counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, the memory+swap counter, events' thresholds,
-lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. What 6.2 and later changed: linux/patches/.
+lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. The
+stock: memcontrol_stock.py. What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ from lockverse.linux.include.page_flags import (
 )  # fmt: skip
 from lockverse.linux.include.pgtable import is_swap_pte, pte_none, pte_offset_map_lock, pte_present, pte_unmap_unlock
 
+from . import memcontrol_stock
 from .filemap import find_get_incore_page
 from .page_counter import page_counter_try_charge, page_counter_uncharge
 from .pagewalk import page_tables
@@ -72,8 +74,6 @@ MC_TARGET_NONE = 0
 MC_TARGET_PAGE = 1
 MC_TARGET_SWAP = 2
 MC_TARGET_DEVICE = 3
-
-MEMCG_CHARGE_BATCH = 64  # pages that are charged at once, and kept in stock
 
 mc = move_charge_struct()  # one move at a time: cgroup_mutex is held from can_attach to the clearing
 
@@ -166,67 +166,6 @@ def unlock_page_memcg(page):
 # Charging
 
 
-def consume_stock(memcg, nr_pages):
-    """Take a charge out of this CPU's stock; give whether it had enough of that group."""
-    if nr_pages > MEMCG_CHARGE_BATCH:
-        return False
-    stock = memcg.stock
-    spin_lock(stock.stock_lock)
-    enough = stock.cached == memcg and stock.nr_pages >= nr_pages
-    if enough:
-        stock.nr_pages -= nr_pages
-    spin_unlock(stock.stock_lock)
-    return enough
-
-
-def drain_local_stock(stock):
-    """Give back what is in stock."""
-    spin_lock(stock.stock_lock)
-    drain_stock(stock)
-    spin_unlock(stock.stock_lock)
-
-
-def drain_stock(stock):
-    """Give back what is in stock. Under its lock, a local lock, which keeps others off the CPU."""
-    old = stock.cached
-    if not old:
-        return
-    if stock.nr_pages:
-        page_counter_uncharge(old.memory, stock.nr_pages)
-        stock.nr_pages = 0
-    css_put(old)
-    stock.cached = NULL
-
-
-def refill_stock(memcg, nr_pages):
-    """Put charges into this CPU's stock, which holds those of one group, and not too many."""
-    stock = memcg.stock
-    spin_lock(stock.stock_lock)
-    if stock.cached != memcg:
-        drain_stock(stock)
-        css_get(memcg)
-        stock.cached = memcg
-    stock.nr_pages += nr_pages
-    if stock.nr_pages > MEMCG_CHARGE_BATCH:
-        drain_stock(stock)
-    spin_unlock(stock.stock_lock)
-
-
-def try_charge_memcg(memcg, nr_pages):
-    """Charge pages by way of the stock; 0, or -ENOMEM when there is no room even with the stock given back. Nothing is reclaimed."""
-    if consume_stock(memcg, nr_pages):
-        return 0
-    batch = max(MEMCG_CHARGE_BATCH, nr_pages)
-    if page_counter_try_charge(memcg.memory, batch):
-        if batch > nr_pages:
-            refill_stock(memcg, batch - nr_pages)
-        return 0
-    if page_counter_try_charge(memcg.memory, nr_pages):
-        return 0
-    drain_local_stock(memcg.stock)
-    return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
-
-
 def mem_cgroup_wait_acct_move(memcg):
     """Wait for a move of charges that the group has to do with, which may give room back; give whether there was one. Nobody waits unless
     memcontrol_waitq.py is applied."""
@@ -236,7 +175,7 @@ def mem_cgroup_wait_acct_move(memcg):
 def try_charge(memcg, nr_pages):
     """Charge pages to a group and those above it; 0, or -ENOMEM."""
     if hasattr(memcg, "stock"):
-        return try_charge_memcg(memcg, nr_pages)
+        return memcontrol_stock.try_charge_memcg(memcg, nr_pages)
     while not page_counter_try_charge(memcg.memory, nr_pages):
         if not mem_cgroup_wait_acct_move(memcg):
             return -ENOMEM
