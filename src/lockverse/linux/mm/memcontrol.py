@@ -35,7 +35,6 @@ from lockverse.lang import (
 from lockverse.lang.task import current_task
 from lockverse.linux.include.errno import EBUSY, EINVAL, ENOMEM
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup, move_charge_struct
-from lockverse.linux.include.mm_types import page as struct_page
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.mmzone import (
     MEMCG_SWAP,
@@ -61,7 +60,15 @@ from lockverse.linux.include.page_flags import (
     page_folio,
     page_mapped,
 )  # fmt: skip
-from lockverse.linux.include.pgtable import is_swap_pte, pte_none, pte_offset_map_lock, pte_present, pte_unmap_unlock
+from lockverse.linux.include.pgtable import (
+    is_swap_pte,
+    pmd_trans_huge_lock,
+    pmd_trans_huge_unlock,
+    pte_none,
+    pte_offset_map_lock,
+    pte_present,
+    pte_unmap_unlock,
+)
 
 from . import memcontrol_stock
 from .filemap import find_get_incore_page
@@ -114,7 +121,7 @@ def __mod_memcg_state(memcg, idx, val):
 def __mod_lruvec_page_state(page, idx, val):
     """Add to one counter of whatever group a page is charged to now."""
     rcu_read_lock()
-    memcg = folio_memcg(page)
+    memcg = folio_memcg(page_folio(page))
     if memcg:
         __mod_memcg_state(memcg, idx, val)
     rcu_read_unlock()
@@ -142,7 +149,7 @@ def folio_memcg_lock(folio):
 
 def lock_page_memcg(page):
     """folio_memcg_lock of the page's folio."""
-    folio_memcg_lock(page)
+    folio_memcg_lock(page_folio(page))
 
 
 def __folio_memcg_unlock(memcg):
@@ -160,7 +167,7 @@ def folio_memcg_unlock(folio):
 
 def unlock_page_memcg(page):
     """folio_memcg_unlock of the page's folio."""
-    folio_memcg_unlock(page)
+    folio_memcg_unlock(page_folio(page))
 
 
 # Charging
@@ -263,7 +270,7 @@ def mc_handle_file_pte(vma, addr):
 def get_mctgt_type(vma, addr, ptep, target):
     """What there is to move behind a pte: its kind, and if `target`, the page with a reference. Under the pte lock."""
     ptent = READ_ONCE(ptep.pte)
-    page: ptr[struct_page] = NULL
+    page = NULL
     if pte_present(ptent):
         page = mc_handle_present_pte(ptep)
     elif pte_none(ptent):
@@ -352,33 +359,23 @@ def get_mctgt_type_thp(page):
     return MC_TARGET_NONE
 
 
-def mem_cgroup_move_charge_huge_pmd(mm):
-    """Move the huge page that a pmd maps, if the precharge has room for it."""
-    pte_offset_map_lock(mm)
-    page = mm.pgtable.huge
+def mem_cgroup_move_charge_huge_pmd(page):
+    """Move the huge page that a pmd maps, if the precharge has room for it. Under the pmd lock."""
     if mc.precharge >= page.nr_pages and get_mctgt_type_thp(page) == MC_TARGET_PAGE and folio_isolate_lru(page):
         if not mem_cgroup_move_account(page, mc.from_, mc.to):
             mc.precharge -= page.nr_pages
             mc.moved_charge += page.nr_pages
         folio_putback_lru(page)
-    pte_unmap_unlock(mm)
-
-
-def mem_cgroup_count_precharge_huge_pmd(mm):
-    """How many pages would move behind a pmd that maps a huge page."""
-    pte_offset_map_lock(mm)
-    page = mm.pgtable.huge
-    count = page.nr_pages if get_mctgt_type_thp(page) == MC_TARGET_PAGE else 0
-    pte_unmap_unlock(mm)
-    return count
 
 
 def mem_cgroup_move_charge_pte_range(vma):
     """Move what is behind each pte of a vma. Holds the pte lock, but where the precharge is used up: then each page is charged for by itself."""
     mm = vma.vm_mm
-    if hasattr(vma, "shared"):
-        if mm.pgtable.huge:
-            mem_cgroup_move_charge_huge_pmd(mm)
+    if hasattr(mm.pgtable, "huge"):
+        huge = pmd_trans_huge_lock(mm)
+        if huge:
+            mem_cgroup_move_charge_huge_pmd(huge)
+            pmd_trans_huge_unlock(mm)
             return
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
@@ -410,10 +407,13 @@ def mem_cgroup_move_charge_pte_range(vma):
 def mem_cgroup_count_precharge_pte_range(vma):
     """How many ptes of a vma have something behind them that would move."""
     mm = vma.vm_mm
-    if hasattr(vma, "shared"):
-        if mm.pgtable.huge:
-            return mem_cgroup_count_precharge_huge_pmd(mm)
     count = 0
+    if hasattr(mm.pgtable, "huge"):
+        huge = pmd_trans_huge_lock(mm)
+        if huge:
+            count = huge.nr_pages if get_mctgt_type_thp(huge) == MC_TARGET_PAGE else 0
+            pmd_trans_huge_unlock(mm)
+            return count
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
         target, _ = get_mctgt_type(vma, addr, mm.pgtable.pte[addr], False)
