@@ -2,7 +2,7 @@
 
 Rungs A to P are each a scheme: what Johannes Weiner drew on 7 Nov 2022, what was posted, what was refused, what was merged. Each runs
 in the scenes of lockverse/linux/scenes.py. The base is Linux 6.1; a rung applies its patches (lockverse/linux/patches).
-What the record says of each, and what the checker says, is in docs/the-mail.md. Left out: huge pages, and all that the files of the model leave out.
+What the record says of each, and what the checker says, is in docs/the-mail.md. Left out: huge pages (huge.py), and all that the files of the model leave out.
 """
 from lockverse import *
 from lockverse.linux.include.mmzone import NR_FILE_MAPPED

@@ -22,6 +22,8 @@ from lockverse.lang.patch import replacements
 PAIRS = {
     "spin_lock": "spin_unlock", "mutex_lock": "mutex_unlock", "folio_lock": "folio_unlock", "folio_trylock": "folio_unlock", "lock_page_memcg": "unlock_page_memcg",
     "folio_memcg_lock": "folio_memcg_unlock", "pte_offset_map_lock": "pte_unmap_unlock", "rcu_read_lock": "rcu_read_unlock",
+    "down_read": "up_read", "down_read_trylock": "up_read", "down_write": "up_write",
+    "mutex_trylock": "mutex_unlock",
 }  # fmt: skip
 ALONE = ("smp_mb", "synchronize_rcu")
 _numbers = itertools.count()

@@ -14,7 +14,7 @@ from lockverse.engine import Options
 from lockverse.explore.bounds import Bounds
 from lockverse.lang import scene as lang_scene
 from lockverse.linux.include import pgtable
-from lockverse.linux.mm import memcontrol
+from lockverse.linux.mm import memcontrol, memcontrol_stock
 from lockverse.session import Task, check, open_file, tasks
 
 from ..support import ROOT
@@ -29,10 +29,16 @@ SCENES = [
     *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
     ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
     ("ladder/sizes.py", "moves", {"others": "1"}),
+    ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
+    ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
+    ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
+    ("ladder/huge.py", "moved", {"memcg_lock": "False"}), ("ladder/huge.py", "moved", {"scenario": "unmap_here", "memcg_lock": "False"}),
+    ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
 ALONE = "nobody else is at the same table, page or counter in these scenes"
+PMD = "redundant, as the mover holds the lock of a pmd that maps the page: schemes/ladder/huge.py"
 LISTS = "guards lists that are not modelled"
 EXCUSES = {
     "__mod_lruvec_page_state: rcu_read_lock()": RCU,
@@ -53,6 +59,15 @@ EXCUSES = {
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
+    "drain_all_stock: mutex_trylock(charging.percpu_charge_mutex)": "saves work: nothing is asked of a CPU twice anyhow",
+    "page_remove_compound_rmap: lock_page_memcg(page)": PMD,
+    "__split_huge_pmd_locked: lock_page_memcg(page)": PMD,
+    "dup_mmap: down_write(mm.mmap_lock)": "no vma comes or goes meanwhile, and the pte locks keep the mover off",
+    "copy_pte_range: pte_offset_map_lock(dst)": "nobody else has the child's mm",
+    "copy_pte_range: pte_offset_map_lock(src)": "fork holds mmap_lock for writing, which keeps the mover off",
+    "exit_mmap: down_read(mm.mmap_lock)": "nobody else has the mm",
+    "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
+    "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
     "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
 
@@ -62,6 +77,13 @@ ACROSS = [  # pairs whose ends are in two functions
     Mutant(((memcontrol.folio_memcg_lock, ("spin_lock(memcg.move_lock)", "spin_unlock(memcg.move_lock)")), (_UNLOCK, ("spin_unlock(memcg.move_lock)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("spin_lock(mm.pgtable.ptl)",)), (pgtable.pte_unmap_unlock, ("spin_unlock(mm.pgtable.ptl)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("rcu_read_lock()",)), (pgtable.pte_unmap_unlock, ("rcu_read_unlock()",)))),
+    Mutant((
+        (pgtable.pmd_trans_huge_lock, ("pte_offset_map_lock(mm)", "pte_unmap_unlock(mm)")), (pgtable.pmd_trans_huge_unlock, ("pte_unmap_unlock(mm)",)),
+    )),
+    Mutant((
+        (memcontrol_stock.lock_stock, ("local_lock_irqsave(memcg_stock.stock_lock)",)),
+        (memcontrol_stock.unlock_stock, ("local_unlock_irqrestore(memcg_stock.stock_lock, flags)",)),
+    )),
 ]  # fmt: skip
 
 
@@ -79,7 +101,7 @@ def _by_name() -> dict[str, list[tuple[Mutant, Task]]]:
     found: dict[str, list[tuple[Mutant, Task]]] = {}
     for task, functions in _scenes():
         own = [mutant for one in functions for mutant in mutants(one)]  # type: ignore[arg-type]
-        own = [one for one in own if one.parts[0][0] is not memcontrol.folio_memcg_lock]
+        own = [one for one in own if one.parts[0][0] not in (memcontrol.folio_memcg_lock, pgtable.pmd_trans_huge_lock)]
         for mutant in [*own, *(one for one in ACROSS if all(function in functions for function, _ in one.parts))]:
             found.setdefault(mutant.name, []).append((mutant, task))
     return found

@@ -11,7 +11,7 @@ import pytest
 from lockverse.lang import applied, down_read_trylock, patch, spin_lock
 from lockverse.lang.errors import CheckFailed
 from lockverse.lang.task import current_task
-from lockverse.linux.mm import memcontrol
+from lockverse.linux.mm import memcontrol, memcontrol_stock
 from lockverse.linux.patches import posted
 from lockverse.sim.books import left, wrong
 from lockverse.sim.operations import Check, Operation
@@ -144,7 +144,7 @@ def test_a_check_that_fails_is_told() -> None:
     ran(MOVE_AND_UNMAP, 3)
 
 
-@patch(memcontrol.consume_stock)
+@patch(memcontrol_stock.consume_stock)
 def forgets_the_lock(memcg, nr_pages):  # type: ignore[no-untyped-def]
     """Nothing is ever in stock, and its lock is kept."""
     spin_lock(memcg.stock.stock_lock)

@@ -14,7 +14,7 @@ from lockverse.lang import NULL, running
 from lockverse.linux.include import mm_types
 from lockverse.linux.include.memcontrol import mem_cgroup
 from lockverse.linux.include.page_counter import page_counter
-from lockverse.linux.mm.memcontrol import MEMCG_CHARGE_BATCH
+from lockverse.linux.mm.memcontrol_stock import MEMCG_CHARGE_BATCH
 from lockverse.sim.address_space import Part, Vma
 from lockverse.sim.groups import Group, PageCounter, Stock
 from lockverse.sim.objects import Gather, HugePage, Inode, Page, Pte, TailPage, Task

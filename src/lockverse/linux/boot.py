@@ -6,9 +6,10 @@ by its group, a file's page is in its cache and charged.
 
 from __future__ import annotations
 
+from lockverse.linux.include.huge_mm import HPAGE_PMD_NR, compound_page
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
-from lockverse.linux.include.mm_types import address_space, mm_struct, page, pte_state, vm_area_struct
-from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES
+from lockverse.linux.include.mm_types import address_space, mm_of_tables, mm_struct, page, pte_state, vm_area_struct
+from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mmu_gather import mmu_gather
 
@@ -23,10 +24,10 @@ def memory_cgroup(parent=None, memory=None):
     return made
 
 
-def _charge(memcg):
+def _charge(memcg, pages=1):
     counter = memcg.memory
     while counter:
-        counter.usage.counter += 1
+        counter.usage.counter += pages
         counter = counter.parent
     memcg.css_refcnt.counter += 1
 
@@ -49,6 +50,26 @@ def anon_page(memcg):
     """A page of anonymous memory that some pte is going to map; or that KSM or the swap cache has, if none does."""
     _charge(memcg)
     return page(_mapcount=-1, memcg_data=memcg, lru=True, anon=True, swapbacked=True)
+
+
+def huge_page(memcg):
+    """A huge page of anonymous memory that some pmd is going to map."""
+    _charge(memcg, HPAGE_PMD_NR)
+    head, tail = (compound_page(_mapcount=-1, compound_mapcount=-1, nr_pages=HPAGE_PMD_NR, anon=True, swapbacked=True) for _ in range(2))
+    head.memcg_data, head.lru = memcg, True
+    head.pages[0], head.pages[1] = head, tail
+    head.head = tail.head = head
+    return head
+
+
+def map_huge(mm, head):
+    """Let a pmd map a huge page, and count it."""
+    mm.pgtable.huge = head
+    head._refcount.counter += 1
+    head.compound_mapcount.counter += 1
+    if head.compound_mapcount.counter == 0:
+        head.memcg_data.state[NR_ANON_MAPPED].counter += HPAGE_PMD_NR
+        head.memcg_data.state[NR_ANON_THPS].counter += HPAGE_PMD_NR
 
 
 def map_page(mm, addr, one, state=pte_state.readonly):
@@ -83,6 +104,14 @@ def vma_of(mm, mapping=None, start=0, end=1):
     return vm_area_struct(vm_mm=mm, vm_start=start, vm_end=end, vm_file=mapping, vm_pgoff=start)
 
 
+def mm_of(*vmas):
+    """The mm that has these vmas, each in a page table of its own, and one task."""
+    made = mm_of_tables(mm_users=1)
+    for number, vma in enumerate(vmas):
+        made.mmap[number] = vma
+    return made
+
+
 def gather(vma):
     """What the unmapping of a vma gathers its pages in."""
     return mmu_gather(mm=vma.vm_mm, start=vma.vm_start, end=vma.vm_end)
@@ -107,5 +136,5 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "map_page", "memory_cgroup", "new_mm", "start_move", "vma_of",
+    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page", "memory_cgroup", "mm_of", "new_mm", "start_move", "vma_of",
 ]  # fmt: skip

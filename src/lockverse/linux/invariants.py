@@ -11,6 +11,7 @@ from lockverse.lang import NULL, atomic_long_read, atomic_read, ptr
 from lockverse.linux.include.mm_types import page, pte_state
 from lockverse.linux.include.mmzone import (
     NR_ANON_MAPPED,
+    NR_ANON_THPS,
     NR_FILE_DIRTY,
     NR_FILE_MAPPED,
     NR_FILE_PAGES,
@@ -94,6 +95,36 @@ def usage_covers_pages(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
 def usage_is_exact(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
     """I5, after a move: just as many."""
     return atomic_long_read(memcg.memory.usage) == owned(memcg, p) + owned(memcg, q) + owned(memcg, r)
+
+
+def pages_mapped(head):
+    """How many of the two pages of a huge page are mapped, by ptes or by a pmd."""
+    if atomic_read(head.compound_mapcount) >= 0:
+        return 2
+    return (1 if atomic_read(head.pages[0]._mapcount) >= 0 else 0) + (1 if atomic_read(head.pages[1]._mapcount) >= 0 else 0)
+
+
+def huge_anon_is_counted(memcg, head):
+    """I1 of a huge page, the only one of a scene: its group's NR_ANON_MAPPED is how many of its pages are mapped."""
+    return atomic_long_read(memcg.state[NR_ANON_MAPPED]) == (pages_mapped(head) if head.memcg_data == memcg else 0)
+
+
+def anon_thps_are_counted(memcg, head):
+    """I1 of a huge page: its group's NR_ANON_THPS is its pages if some pmd maps it."""
+    huge = head.memcg_data == memcg and atomic_read(head.compound_mapcount) >= 0
+    return atomic_long_read(memcg.state[NR_ANON_THPS]) == (2 if huge else 0)
+
+
+def maps_huge(mm, head):
+    """1 if a pmd maps the huge page."""
+    return 1 if mm.pgtable.huge == head else 0
+
+
+def huge_mapcounts_are_right(head, pmds, first, second):
+    """I7 of a huge page that so many pmds map, and so many ptes its first and its second page (`maps`)."""
+    pmds_as_one = 1 if head.double_map else 0
+    small = atomic_read(head.pages[0]._mapcount) == first + pmds_as_one - 1 and atomic_read(head.pages[1]._mapcount) == second + pmds_as_one - 1
+    return atomic_read(head.compound_mapcount) == pmds - 1 and small
 
 
 def owned(memcg, p: ptr[page]):

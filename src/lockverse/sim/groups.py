@@ -32,7 +32,7 @@ from lockverse.linux.include.mmzone import (
 from lockverse.linux.include.page_counter import PAGE_COUNTER_MAX, page_counter
 from lockverse.linux.kernel.cgroup.cgroup import css_kill
 from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, local
-from lockverse.linux.mm.memcontrol import drain_local_stock
+from lockverse.linux.mm.memcontrol_stock import drain_local_stock
 
 from .names import TOP
 from .objects import Atomic, Spinlock
@@ -175,7 +175,7 @@ class Groups:
         """Write the limit. Nothing can be reclaimed here, so v1 refuses one that the group is beyond; v2 takes it."""
         group = self.live[path]
         limit = PAGE_COUNTER_MAX if pages < 0 else pages
-        drain_local_stock(self.stock)
+        drain_local_stock(self.top)
         if self.version == 1 and group.memory.usage.counter > limit:
             return -EBUSY
         group.memory.max = limit
@@ -187,7 +187,7 @@ class Groups:
         return {path: self._row(group) for path, group in self.live.items()}
 
     def _settle(self) -> None:
-        drain_local_stock(self.stock)
+        drain_local_stock(self.top)
         for number in range(NR_COUNTERS):
             counters = [group.counters[number] for group in reversed(self._all)]
             for counter in counters:

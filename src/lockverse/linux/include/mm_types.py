@@ -1,20 +1,21 @@
 """struct page, page tables, address spaces, mms and vmas.
 
 Source: include/linux/mm_types.h, page-flags.h, fs.h, Linux 6.1. Modelled: small pages; a folio is its page, so `page` and `folio`
-name the same thing; page tables of one level with one pte lock each. Approximated: each page flag is a field of its own rather than
+name the same thing; page tables of one level with one pte lock each; mmap_lock, where an mm has more than one. Approximated: each page flag is a field of its own rather than
 a bit of one word; what tag of `mapping` a page has (anonymous, KSM) are two fields that never change; a pte is two fields, its state
 and what it points to, of which the second is written only under the pte lock while the state says none. Left out: compound pages, zones, nodes.
 """
 
 from __future__ import annotations
 
-from lockverse.lang import Enum, array, atomic_t, auto, mutex, ptr, spinlock_t, struct, u8
+from lockverse.lang import Enum, array, atomic_t, auto, mutex, ptr, rw_semaphore, spinlock_t, struct, u8
 
 from .memcontrol import mem_cgroup, obj_cgroup
 
 PTRS_PER_PTE = 2  # a page table has room for so many; a vma says how many of them it covers
 NR_CACHED = 2  # pages an address space can hold
 NR_TLBS = 2  # CPUs whose TLBs a scene can have
+NR_TABLES = 2  # page tables of an mm that has more than one
 
 
 @struct
@@ -115,3 +116,13 @@ class vm_area_struct:
     vm_end: u8
     vm_file: ptr[address_space]
     vm_pgoff: u8
+
+
+@struct
+class mm_of_tables:
+    """An mm with several page tables, each with a pte lock of its own. Each is an mm_struct here, and `mmap` has the vma that lies in it, or
+    NULL (docs/decisions/0011). `mm_users` are the tasks, and who else must not see it go."""
+
+    mmap_lock: rw_semaphore
+    mmap: array[ptr[vm_area_struct], NR_TABLES]
+    mm_users: atomic_t

@@ -20,11 +20,11 @@ PGPGOUT = 9
 
 NAMES = (
     "NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_FILE_PAGES", "NR_FILE_DIRTY", "NR_WRITEBACK", "NR_SHMEM", "NR_SWAPCACHE", "MEMCG_SWAP",
-    "PGPGIN", "PGPGOUT",
+    "PGPGIN", "PGPGOUT", "NR_ANON_THPS",
 )  # fmt: skip
 
 NR_ANON_THPS = 10
 NR_INACTIVE_ANON = 11
 NR_INACTIVE_FILE = 12
 NR_UNEVICTABLE = 13
-NR_COUNTERS = 14  # of a group in the simulator; one in a scheme has the first ten
+NR_COUNTERS = 14  # of a group in the simulator; one in a scheme has those of NAMES

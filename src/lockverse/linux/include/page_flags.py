@@ -30,8 +30,12 @@ def folio_mapped(folio):
     if hasattr(folio, "compound_mapcount"):
         if atomic_read(folio.compound_mapcount) >= 0:
             return True
-        return any(page_mapped(one) for one in folio.pages)
-    return page_mapped(folio)
+        for one in folio.pages:  # noqa: SIM110 (the language has no generators)
+            if page_mapped(one):
+                return True
+        return False
+    else:
+        return page_mapped(folio)
 
 
 def folio_nr_pages(folio):

@@ -2,9 +2,10 @@
 
 Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
-and mem_cgroup_move_account step by step; for the simulator's groups and mms also the stock, huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
+and mem_cgroup_move_account step by step; for the simulator's groups and mms also huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
 counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, the memory+swap counter, events' thresholds,
-lru_add_drain_all (no page waits in a pagevec here), reclaim, OOM and waitq. What 6.2 and later changed: linux/patches/.
+lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. The
+stock: memcontrol_stock.py. What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -33,8 +34,7 @@ from lockverse.lang import (
 )  # fmt: skip
 from lockverse.lang.task import current_task
 from lockverse.linux.include.errno import EBUSY, EINVAL, ENOMEM
-from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, move_charge_struct
-from lockverse.linux.include.mm_types import page as struct_page
+from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup, move_charge_struct
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.mmzone import (
     MEMCG_SWAP,
@@ -60,8 +60,17 @@ from lockverse.linux.include.page_flags import (
     page_folio,
     page_mapped,
 )  # fmt: skip
-from lockverse.linux.include.pgtable import is_swap_pte, pte_none, pte_offset_map_lock, pte_present, pte_unmap_unlock
+from lockverse.linux.include.pgtable import (
+    is_swap_pte,
+    pmd_trans_huge_lock,
+    pmd_trans_huge_unlock,
+    pte_none,
+    pte_offset_map_lock,
+    pte_present,
+    pte_unmap_unlock,
+)
 
+from . import memcontrol_stock
 from .filemap import find_get_incore_page
 from .page_counter import page_counter_try_charge, page_counter_uncharge
 from .pagewalk import page_tables
@@ -73,14 +82,22 @@ MC_TARGET_PAGE = 1
 MC_TARGET_SWAP = 2
 MC_TARGET_DEVICE = 3
 
-MEMCG_CHARGE_BATCH = 64  # pages that are charged at once, and kept in stock
-
 mc = move_charge_struct()  # one move at a time: cgroup_mutex is held from can_attach to the clearing
 
 
 def folio_memcg(folio):
     """The group a folio is charged to. What keeps it so is the caller's business."""
     return READ_ONCE(folio.memcg_data)
+
+
+def mem_cgroup_is_descendant(memcg, root):
+    """Whether a group is another one, or below it."""
+    one: ptr[mem_cgroup] = memcg
+    while one:
+        if one == root:
+            return True
+        one = one.parent
+    return False
 
 
 def css_get(memcg):
@@ -104,7 +121,7 @@ def __mod_memcg_state(memcg, idx, val):
 def __mod_lruvec_page_state(page, idx, val):
     """Add to one counter of whatever group a page is charged to now."""
     rcu_read_lock()
-    memcg = folio_memcg(page)
+    memcg = folio_memcg(page_folio(page))
     if memcg:
         __mod_memcg_state(memcg, idx, val)
     rcu_read_unlock()
@@ -132,7 +149,7 @@ def folio_memcg_lock(folio):
 
 def lock_page_memcg(page):
     """folio_memcg_lock of the page's folio."""
-    folio_memcg_lock(page)
+    folio_memcg_lock(page_folio(page))
 
 
 def __folio_memcg_unlock(memcg):
@@ -150,79 +167,26 @@ def folio_memcg_unlock(folio):
 
 def unlock_page_memcg(page):
     """folio_memcg_unlock of the page's folio."""
-    folio_memcg_unlock(page)
+    folio_memcg_unlock(page_folio(page))
 
 
 # Charging
 
 
-def consume_stock(memcg, nr_pages):
-    """Take a charge out of this CPU's stock; give whether it had enough of that group."""
-    if nr_pages > MEMCG_CHARGE_BATCH:
-        return False
-    stock = memcg.stock
-    spin_lock(stock.stock_lock)
-    enough = stock.cached == memcg and stock.nr_pages >= nr_pages
-    if enough:
-        stock.nr_pages -= nr_pages
-    spin_unlock(stock.stock_lock)
-    return enough
-
-
-def drain_local_stock(stock):
-    """Give back what is in stock."""
-    spin_lock(stock.stock_lock)
-    drain_stock(stock)
-    spin_unlock(stock.stock_lock)
-
-
-def drain_stock(stock):
-    """Give back what is in stock. Under its lock, a local lock, which keeps others off the CPU."""
-    old = stock.cached
-    if not old:
-        return
-    if stock.nr_pages:
-        page_counter_uncharge(old.memory, stock.nr_pages)
-        stock.nr_pages = 0
-    css_put(old)
-    stock.cached = NULL
-
-
-def refill_stock(memcg, nr_pages):
-    """Put charges into this CPU's stock, which holds those of one group, and not too many."""
-    stock = memcg.stock
-    spin_lock(stock.stock_lock)
-    if stock.cached != memcg:
-        drain_stock(stock)
-        css_get(memcg)
-        stock.cached = memcg
-    stock.nr_pages += nr_pages
-    if stock.nr_pages > MEMCG_CHARGE_BATCH:
-        drain_stock(stock)
-    spin_unlock(stock.stock_lock)
-
-
-def try_charge_memcg(memcg, nr_pages):
-    """Charge pages by way of the stock; 0, or -ENOMEM when there is no room even with the stock given back. Nothing is reclaimed."""
-    if consume_stock(memcg, nr_pages):
-        return 0
-    batch = max(MEMCG_CHARGE_BATCH, nr_pages)
-    if page_counter_try_charge(memcg.memory, batch):
-        if batch > nr_pages:
-            refill_stock(memcg, batch - nr_pages)
-        return 0
-    if page_counter_try_charge(memcg.memory, nr_pages):
-        return 0
-    drain_local_stock(memcg.stock)
-    return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
+def mem_cgroup_wait_acct_move(memcg):
+    """Wait for a move of charges that the group has to do with, which may give room back; give whether there was one. Nobody waits unless
+    memcontrol_waitq.py is applied."""
+    return False
 
 
 def try_charge(memcg, nr_pages):
     """Charge pages to a group and those above it; 0, or -ENOMEM."""
     if hasattr(memcg, "stock"):
-        return try_charge_memcg(memcg, nr_pages)
-    else:
-        return 0 if page_counter_try_charge(memcg.memory, nr_pages) else -ENOMEM
+        return memcontrol_stock.try_charge_memcg(memcg, nr_pages)
+    while not page_counter_try_charge(memcg.memory, nr_pages):
+        if not mem_cgroup_wait_acct_move(memcg):
+            return -ENOMEM
+    return 0
 
 
 def cancel_charge(memcg, nr_pages):
@@ -306,7 +270,7 @@ def mc_handle_file_pte(vma, addr):
 def get_mctgt_type(vma, addr, ptep, target):
     """What there is to move behind a pte: its kind, and if `target`, the page with a reference. Under the pte lock."""
     ptent = READ_ONCE(ptep.pte)
-    page: ptr[struct_page] = NULL
+    page = NULL
     if pte_present(ptent):
         page = mc_handle_present_pte(ptep)
     elif pte_none(ptent):
@@ -395,41 +359,32 @@ def get_mctgt_type_thp(page):
     return MC_TARGET_NONE
 
 
-def mem_cgroup_move_charge_huge_pmd(mm):
-    """Move the huge page that a pmd maps, if the precharge has room for it."""
-    pte_offset_map_lock(mm)
-    page = mm.pgtable.huge
+def mem_cgroup_move_charge_huge_pmd(page):
+    """Move the huge page that a pmd maps, if the precharge has room for it. Under the pmd lock."""
     if mc.precharge >= page.nr_pages and get_mctgt_type_thp(page) == MC_TARGET_PAGE and folio_isolate_lru(page):
         if not mem_cgroup_move_account(page, mc.from_, mc.to):
             mc.precharge -= page.nr_pages
             mc.moved_charge += page.nr_pages
         folio_putback_lru(page)
-    pte_unmap_unlock(mm)
-
-
-def mem_cgroup_count_precharge_huge_pmd(mm):
-    """How many pages would move behind a pmd that maps a huge page."""
-    pte_offset_map_lock(mm)
-    page = mm.pgtable.huge
-    count = page.nr_pages if get_mctgt_type_thp(page) == MC_TARGET_PAGE else 0
-    pte_unmap_unlock(mm)
-    return count
 
 
 def mem_cgroup_move_charge_pte_range(vma):
-    """Move what is behind each pte of a vma, as far as the precharge goes. Holds the pte lock all along."""
+    """Move what is behind each pte of a vma. Holds the pte lock, but where the precharge is used up: then each page is charged for by itself."""
     mm = vma.vm_mm
-    if hasattr(vma, "shared"):
-        if mm.pgtable.huge:
-            mem_cgroup_move_charge_huge_pmd(mm)
+    if hasattr(mm.pgtable, "huge"):
+        huge = pmd_trans_huge_lock(mm)
+        if huge:
+            mem_cgroup_move_charge_huge_pmd(huge)
+            pmd_trans_huge_unlock(mm)
             return
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
-        if hasattr(vma, "shared"):
-            if not mc.precharge:
-                mem_cgroup_do_precharge(1)
         if not mc.precharge:
-            break
+            pte_unmap_unlock(mm)
+            error = mem_cgroup_do_precharge(1)
+            pte_offset_map_lock(mm)
+            if error:
+                break
         ptep = mm.pgtable.pte[addr]
         target, page = get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
@@ -452,10 +407,13 @@ def mem_cgroup_move_charge_pte_range(vma):
 def mem_cgroup_count_precharge_pte_range(vma):
     """How many ptes of a vma have something behind them that would move."""
     mm = vma.vm_mm
-    if hasattr(vma, "shared"):
-        if mm.pgtable.huge:
-            return mem_cgroup_count_precharge_huge_pmd(mm)
     count = 0
+    if hasattr(mm.pgtable, "huge"):
+        huge = pmd_trans_huge_lock(mm)
+        if huge:
+            count = huge.nr_pages if get_mctgt_type_thp(huge) == MC_TARGET_PAGE else 0
+            pmd_trans_huge_unlock(mm)
+            return count
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
         target, _ = get_mctgt_type(vma, addr, mm.pgtable.pte[addr], False)
@@ -470,8 +428,13 @@ def mem_cgroup_count_precharge(mm):
     if hasattr(mm, "mmap"):
         count = 0
         down_read(mm.mmap_lock)
-        for part in page_tables(mm):
-            count += mem_cgroup_count_precharge_pte_range(part)
+        if hasattr(mm, "tables"):
+            for part in page_tables(mm):
+                count += mem_cgroup_count_precharge_pte_range(part)
+        else:
+            for part in mm.mmap:
+                if part:
+                    count += mem_cgroup_count_precharge_pte_range(part)
         up_read(mm.mmap_lock)
         return count
     else:
@@ -500,13 +463,23 @@ def mem_cgroup_can_attach(mm, from_, to, flags):
     return 0
 
 
-def mem_cgroup_walk_and_move(mm):
-    """Move the charges of a whole mm. Its lock is only tried: who holds it for writing may wait for a charge, which waits for this
+def mem_cgroup_lock_mm(mm):
+    """Take mmap_lock, which is only tried: who holds it for writing may wait for a charge, which waits for this
     move. So on each failure what is charged in advance is given back, and it is tried again."""
     while not down_read_trylock(mm.mmap_lock):
         __mem_cgroup_clear_mc()
-    for part in page_tables(mm):
-        mem_cgroup_move_charge_pte_range(part)
+
+
+def mem_cgroup_walk_and_move(mm):
+    """Move the charges of a whole mm."""
+    mem_cgroup_lock_mm(mm)
+    if hasattr(mm, "tables"):
+        for part in page_tables(mm):
+            mem_cgroup_move_charge_pte_range(part)
+    else:
+        for part in mm.mmap:
+            if part:
+                mem_cgroup_move_charge_pte_range(part)
     up_read(mm.mmap_lock)
 
 
@@ -522,6 +495,14 @@ def mem_cgroup_move_charge(mm):
     atomic_dec(from_.moving_account)
 
 
+def mem_cgroup_clear_moving_task():
+    """No move is going on for who comes to wait now: see mem_cgroup_wait_acct_move."""
+
+
+def mem_cgroup_wake_waiters():
+    """Wake who waits for the move: see mem_cgroup_wait_acct_move."""
+
+
 def __mem_cgroup_clear_mc():
     """Give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
     to, from_ = mc.to, mc.from_
@@ -534,10 +515,12 @@ def __mem_cgroup_clear_mc():
     if mc.moved_swap:
         page_counter_uncharge(to.memory, mc.moved_swap)  # what is in swap is not in memory
         mc.moved_swap = 0
+    mem_cgroup_wake_waiters()
 
 
 def mem_cgroup_clear_mc():
     """The end of the move."""
+    mem_cgroup_clear_moving_task()
     __mem_cgroup_clear_mc()
     mc.from_ = NULL
     mc.to = NULL

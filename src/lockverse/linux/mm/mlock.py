@@ -47,6 +47,20 @@ def munlock_vma_folio(page, vma):
             munlock_folio(page)
 
 
+def mlock_vma_huge(page, vma):
+    """A huge page that a pmd maps comes into a mapping that may be locked."""
+    if hasattr(vma, "locked"):
+        if vma.locked:
+            mlock_folio(page)
+
+
+def munlock_vma_huge(page, vma):
+    """It goes out of it, or its pmd is split."""
+    if hasattr(vma, "locked"):
+        if vma.locked:
+            munlock_folio(page)
+
+
 def mlock_pte_range(vma, lock):
     """mlock() and munlock() of what a vma has in one page table."""
     table = vma.vm_mm.pgtable

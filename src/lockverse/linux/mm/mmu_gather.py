@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lockverse.lang import NULL, array, ptr, struct, u8
 from lockverse.linux.include.mm_types import NR_CACHED, mm_struct, page
+from lockverse.linux.include.page_flags import page_folio
 
 from .swap import folio_put
 from .tlb import flush_tlb_page
@@ -43,7 +44,7 @@ def tlb_batch_pages_flush(tlb):
     for i in range(tlb.nr):
         page = tlb.pages[i]
         tlb.pages[i] = NULL
-        folio_put(page)
+        folio_put(page_folio(page))
     tlb.nr = 0
 
 

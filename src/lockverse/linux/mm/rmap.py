@@ -7,7 +7,7 @@ in place of the anon_vma and i_mmap trees. Left out: huge pages of files, page_i
 
 from __future__ import annotations
 
-from lockverse.lang import READ_ONCE, atomic_add_negative, atomic_inc, atomic_inc_and_test, atomic_set
+from lockverse.lang import READ_ONCE, atomic_add_negative, atomic_inc, atomic_inc_and_test, atomic_set, xchg
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED
 from lockverse.linux.include.page_flags import PageAnon, PageKsm, folio_nr_pages, page_mapped
@@ -112,8 +112,7 @@ def page_remove_anon_compound_rmap(page):
         return
     nr = folio_nr_pages(page)
     __mod_lruvec_page_state(page, NR_ANON_THPS, -nr)
-    if page.double_map:
-        page.double_map = False
+    if xchg(page.double_map, False):
         nr = 0
         for one in page.pages:
             if atomic_add_negative(-1, one._mapcount):

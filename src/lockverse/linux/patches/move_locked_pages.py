@@ -28,6 +28,7 @@ from lockverse.linux.mm.memcontrol import (
     mc_handle_file_pte,
     mc_handle_swap_pte,
     mem_cgroup_charge_statistics,
+    mem_cgroup_do_precharge,
     mem_cgroup_move_swap_account,
     move_account_state,
 )  # fmt: skip
@@ -103,12 +104,16 @@ def mem_cgroup_move_account(folio, from_, to):
 
 @patch(memcontrol.mem_cgroup_move_charge_pte_range)
 def mem_cgroup_move_charge_pte_range(vma):
-    """Move what is behind each pte of a vma, as far as the precharge goes. Holds the pte lock all along."""
+    """Move what is behind each pte of a vma. Holds the pte lock, but where the precharge is used up: then each page is charged for by itself."""
     mm = vma.vm_mm
     pte_offset_map_lock(mm)
     for addr in range(vma.vm_start, vma.vm_end):
         if not mc.precharge:
-            break
+            pte_unmap_unlock(mm)
+            error = mem_cgroup_do_precharge(1)
+            pte_offset_map_lock(mm)
+            if error:
+                break
         ptep = mm.pgtable.pte[addr]
         target, page = memcontrol.get_mctgt_type(vma, addr, ptep, True)
         if target == MC_TARGET_PAGE:
