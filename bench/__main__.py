@@ -22,7 +22,7 @@ from .startup import CASE, startup_tools
 from .tools import TOOLS, Tool
 
 RESULTS = Path(__file__).resolve().parent / "results"
-_BIG = ("A2", "B2")
+_BIG = ("A2", "B2", "C4")
 
 
 def _say(text: str) -> None:
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, metavar="N", help="runs of each tool on each case (default: 5; with --quick: 1)")
     parser.add_argument("--cases", type=_names, metavar="NAMES", help="only these, with commas between: A0,C1 (S0 is the start-up case)")
     parser.add_argument("--tools", type=_names, metavar="NAMES", help="only these, with commas between: spin,lockverse-1")
-    parser.add_argument("--quick", action="store_true", help=f"one run of each, without {' and '.join(_BIG)}")
+    parser.add_argument("--quick", action="store_true", help=f"one run of each, without {', '.join(_BIG)}")
     parser.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="wall time of one run (default: 900)")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="where the results go (default: bench/results)")
     parser.add_argument("--list", action="store_true", help="show cases and tools, and which tools are there")

@@ -58,6 +58,7 @@ CASES = (
     Case("C1", "m3", {"N": 10, "ASYM": 1}, HOLDS, 102_571, 120_000, "philosophers, 10", (*_ALL, *_GROWTH)),
     Case("C2", "m3", {"N": 12, "ASYM": 1}, HOLDS, 1_118_878, 1_200_000, "philosophers, 12", (*_ALL, *_GROWTH)),
     Case("C3", "m3", {"N": 10, "ASYM": 0}, BROKEN, None, 120_000, "philosophers, 10, all right-handed", _VERDICT),
+    Case("C4", "m3", {"N": 15, "ASYM": 1}, HOLDS, 40_310_664, 43_000_000, "philosophers, 15", ("raw",)),
     Case("D1", "m4", treiber(4, 3, 1), HOLDS, 199_075, 1000, "Treiber stack, T4 K3 R1", _ALL),
     Case("D2", "m4", treiber(3, 3, 3), HOLDS, 2_682_816, 1000, "Treiber stack, T3 K3 R3", _ALL),
     *(Case(f"K{number}", LINUX, given, HOLDS, None, 1000, f"linux 6.1, a whole move of charges, {title}", _VERDICT)
