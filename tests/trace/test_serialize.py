@@ -70,20 +70,20 @@ def test_what_is_no_trace(plain: dict[str, Any]) -> None:
 
 
 def test_parts_are_named(plain: dict[str, Any]) -> None:
-    _refused({**plain, "extra": 1}, "unknown part 'extra'")
-    _refused({key: value for key, value in plain.items() if key != "events"}, "missing part 'events'")
-    _refused({**plain, "scheme": 3}, "trace.scheme: expected str, found int")
-    _refused({**plain, "events": {}}, "trace.events: expected a list")
-    _refused({**plain, "initial": [["a"]]}, "trace.initial[0]: expected 2 parts")
+    _refused({**plain, "extra": 1}, "trace: Object contains unknown field extra")
+    _refused({key: value for key, value in plain.items() if key != "events"}, "trace: Object missing required field events")
+    _refused({**plain, "scheme": 3}, "trace.scheme: Expected str, got int")
+    _refused({**plain, "events": {}}, "trace.events: Expected array, got object")
+    _refused({**plain, "initial": [["a"]]}, "trace.initial[0]: Expected array of length 2, got 1")
 
 
 def test_parts_inside_are_named(plain: dict[str, Any]) -> None:
     plain["events"][1]["thread"] = "0"
-    _refused(plain, "trace.events[1].thread: expected int, found str")
+    _refused(plain, "trace.events[1].thread: Expected int, got str")
     plain["events"][1]["thread"] = 7
     _refused(plain, "trace.events[1].thread: there is no number 7")
     plain["events"][1]["thread"] = True
-    _refused(plain, "expected int, found bool")
+    _refused(plain, "trace.events[1].thread: Expected int, got bool")
 
 
 def test_indices_lead_somewhere(plain: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def test_indices_lead_somewhere(plain: dict[str, Any]) -> None:
     _refused(plain, "there is no number 99")
     plain["events"][0]["stack"] = stack
     plain["failure"]["reason"] = "boredom"
-    _refused(plain, "is none of")
+    _refused(plain, "trace.failure.reason: Invalid enum value 'boredom'")
     plain["failure"]["reason"] = "assertion"
     plain["failure"]["loop"] = 50
     _refused(plain, "there is no such event")

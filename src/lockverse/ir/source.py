@@ -11,7 +11,7 @@ from msgspec import Struct
 NO_CALLER = -1
 
 
-class Statement(Struct, frozen=True):
+class Statement(Struct, frozen=True, forbid_unknown_fields=True):
     """One statement of a compiled function.
 
     `text` is its source on one line; for a compound statement its header, with the colon. `kind` is "simple", "if",

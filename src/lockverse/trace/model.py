@@ -19,7 +19,7 @@ VERSION = 4
 CONTEXT_WORDS: Final = {"task": "task", "softirq": "softirq", "hardirq": "interrupt", "nmi": "NMI"}
 
 
-class Access(Struct, frozen=True):
+class Access(Struct, frozen=True, forbid_unknown_fields=True):
     """A cell read or written in a step, with a reader's name for it and for the values: "p.memcg", "memcg2".
 
     `kind` is "read" or "write"; `old` is the value before (equal to `value` for a read); `size` is in bytes, as in the kernel.
@@ -32,7 +32,7 @@ class Access(Struct, frozen=True):
     size: int
 
 
-class Visit(Struct, frozen=True):
+class Visit(Struct, frozen=True, forbid_unknown_fields=True):
     """A statement that ran (or began, or went on): `stack` holds the calls that led there, outermost first, and then
     the statement itself, as indices into `Trace.statements`. `outcome` is what its condition came out as in this
     step; None if it has none or has not decided yet. `value` is what it put in its variable, for `x = ...` with a
@@ -43,7 +43,7 @@ class Visit(Struct, frozen=True):
     value: str | None = None
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of one thread. `kind` is the step's ("load", "store", "spin_lock", ...) and `stack` where it stands, as
     in Visit. `choice` is the number of what the environment picked, 0 if nothing, and `picked` what it was: a value, or the
     position of one of several expressions. `visits` are the statements it ran in order, its
@@ -58,7 +58,7 @@ class Event(Struct, frozen=True):
     visits: tuple[Visit, ...]
 
 
-class Column(Struct, frozen=True):
+class Column(Struct, frozen=True, forbid_unknown_fields=True):
     """A thread for a reader: the function it runs, its CPU, where it stands in the end, as in Visit (empty if it has
     finished), and its context, one of ir.contexts.CONTEXTS. `cpu` is negative for a thread of the vocabulary's own, such as one that
     runs RCU's callbacks."""
@@ -84,7 +84,7 @@ def called(columns: Sequence[Column], number: int) -> str:
     return f"{one.title}(){which} on CPU{one.cpu}"
 
 
-class Blocked(Struct, frozen=True):
+class Blocked(Struct, frozen=True, forbid_unknown_fields=True):
     """A thread that cannot go on: where it stands, what it does there ("spin_lock"), the object it waits for and the
     thread that holds it, if that is known."""
 
@@ -100,7 +100,7 @@ class Blocked(Struct, frozen=True):
         return self.kind == "schedule"
 
 
-class Side(Struct, frozen=True):
+class Side(Struct, frozen=True, forbid_unknown_fields=True):
     """One side of a data race: a thread and where it stands, before an access to `cell` of `size` bytes. `kind` is "read", "write" or
     "read-write", `marked` is what it is if it is not plain, and `old` and `value` are what the cell has before it and after it."""
 
@@ -114,7 +114,7 @@ class Side(Struct, frozen=True):
     value: str
 
 
-class Link(Struct, frozen=True):
+class Link(Struct, frozen=True, forbid_unknown_fields=True):
     """A lock is taken, in this execution or another: by which thread, where, by what kind of step. With `held` held, if that is what
     matters, which was taken where `held_stack` says; or where handlers of the context `open_to` could come; or as one, of the context
     `inside`. `moves` is the schedule that ends with it, a thread and a choice each; empty for the trace's own."""
@@ -138,7 +138,7 @@ def link_told(columns: Sequence[Column], link: Link) -> str:
     return f"{who}, a {link.inside}, takes {link.wanted}" if link.inside else f"{who} takes {link.wanted} where a {link.open_to} could come"
 
 
-class Failure(Struct, frozen=True):
+class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     """How it ended. `stack` is the statement that failed, empty if none did (a deadlock, a property).
 
     `remark` is short and in capitals first, for the failing line: "UNDERFLOW memcg2.nr_mapped = -1".
@@ -161,7 +161,7 @@ class Failure(Struct, frozen=True):
     chain: tuple[Link, ...] = ()
 
 
-class Trace(Struct, frozen=True):
+class Trace(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole race. `initial` are the cells the race touches and those that what must hold looks at, with their first
     values, in memory order; the insides of locks and tasks are not among them.
 

@@ -8,12 +8,10 @@ Leaves out files: the session reads and writes them.
 
 from __future__ import annotations
 
-import enum
 import json
-import types
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
-from msgspec import Struct
+import msgspec
 
 from .model import VERSION, Trace
 
@@ -26,21 +24,13 @@ class TraceFormatError(ValueError):
 
 def dumps(trace: Trace) -> str:
     """The trace as JSON text, ending in a newline."""
-    return json.dumps({"format": FORMAT, "version": VERSION, **_plain(trace)}, indent=1) + "\n"
+    return json.dumps({"format": FORMAT, "version": VERSION, **as_plain(trace)}, indent=1) + "\n"
 
 
 def as_plain(trace: Trace) -> dict[str, Any]:
     """The trace as plain dicts, lists, strings, numbers: what `dumps` writes, without its heading."""
-    found: dict[str, Any] = _plain(trace)
+    found: dict[str, Any] = msgspec.to_builtins(trace)
     return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return value.value if isinstance(value, enum.Enum) else value
 
 
 def loads(text: str) -> Trace:
@@ -53,49 +43,13 @@ def loads(text: str) -> Trace:
         raise TraceFormatError("this is not a trace of lockverse")
     if found.get("version") != VERSION:
         raise TraceFormatError(f"this trace is of version {found.get('version')!r}; this lockverse reads version {VERSION}")
-    body = {key: value for key, value in found.items() if key not in ("format", "version")}
-    trace: Trace = _read(Trace, body, "trace")
+    try:
+        trace = msgspec.convert({key: value for key, value in found.items() if key not in ("format", "version")}, Trace)
+    except msgspec.ValidationError as problem:
+        what, _, path = str(problem).partition(" - at `$")
+        raise TraceFormatError(f"trace{path.rstrip('`')}: {what.replace('`', '')}") from None
     _check(trace)
     return trace
-
-
-def _read(kind: Any, value: Any, path: str) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        return _read_record(kind, value, path)
-    origin = get_origin(kind)
-    if origin is types.UnionType:
-        return None if value is None else _read(next(k for k in get_args(kind) if k is not types.NoneType), value, path)
-    if origin is tuple:
-        return _read_tuple(get_args(kind), value, path)
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        try:
-            return kind(value)
-        except ValueError:
-            raise TraceFormatError(f"{path}: {value!r} is none of {', '.join(one.value for one in kind)}") from None
-    if type(value) is not kind:
-        raise TraceFormatError(f"{path}: expected {kind.__name__}, found {type(value).__name__}")
-    return value
-
-
-def _read_record(kind: Any, value: Any, path: str) -> Any:
-    hints = get_type_hints(kind)
-    if not isinstance(value, dict):
-        raise TraceFormatError(f"{path}: expected an object, found {type(value).__name__}")
-    unknown = [name for name in value if name not in hints]
-    missing = [name for name in hints if name not in value]
-    if unknown or missing:
-        raise TraceFormatError(f"{path}: {'unknown' if unknown else 'missing'} part {(unknown or missing)[0]!r}")
-    return kind(**{name: _read(hints[name], value[name], f"{path}.{name}") for name in hints})
-
-
-def _read_tuple(inner: tuple[Any, ...], value: Any, path: str) -> Any:
-    if not isinstance(value, list):
-        raise TraceFormatError(f"{path}: expected a list, found {type(value).__name__}")
-    if len(inner) == 2 and inner[1] is Ellipsis:
-        return tuple(_read(inner[0], one, f"{path}[{index}]") for index, one in enumerate(value))
-    if len(value) != len(inner):
-        raise TraceFormatError(f"{path}: expected {len(inner)} parts, found {len(value)}")
-    return tuple(_read(kind, one, f"{path}[{index}]") for index, (kind, one) in enumerate(zip(inner, value, strict=True)))
 
 
 def _check(trace: Trace) -> None:
