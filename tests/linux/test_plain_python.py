@@ -13,21 +13,39 @@ import pytest
 
 from lockverse.lang import applied, array, atomic_long_read, atomic_read, ptr
 from lockverse.lang.null import NULL
-from lockverse.linux.boot import anon_page, file_mapping, file_page, gather, map_page, memory_cgroup, new_mm, vma_of
-from lockverse.linux.include.errno import ENOMEM
+from lockverse.linux.boot import (
+    anon_page,
+    file_mapping,
+    file_page,
+    gather,
+    huge_page,
+    map_huge,
+    map_page,
+    memory_cgroup,
+    mm_of,
+    new_mm,
+    vma_of,
+)
+from lockverse.linux.include.errno import EFAULT, ENOMEM
+from lockverse.linux.include.huge_mm import huge_gather, huge_mm_struct, huge_vma
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
 from lockverse.linux.include.mm_types import page, pte_state, swap_slot, vm_area_struct
-from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES, PGPGIN, PGPGOUT
+from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES, PGPGIN, PGPGOUT
 from lockverse.linux.invariants import (
     anon_mapped_is_counted,
+    anon_thps_are_counted,
     file_mapped_is_counted,
     file_pages_are_counted,
+    huge_anon_is_counted,
+    huge_mapcounts_are_right,
     usage_is_exact,
 )
 from lockverse.linux.kernel.cgroup import rstat
 from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, hierarchical, local
 from lockverse.linux.mm.filemap import filemap_add_folio
+from lockverse.linux.mm.huge_memory import copy_huge_pmd, split_huge_pmd, zap_huge_pmd
 from lockverse.linux.mm.memcontrol import mc, mem_cgroup_can_attach, mem_cgroup_move_task
+from lockverse.linux.mm.memcontrol_stock import drain_all_stock, mem_cgroup_css_offline, try_charge_memcg
 from lockverse.linux.mm.memory import (
     copy_pte_range,
     do_anonymous_page,
@@ -37,6 +55,7 @@ from lockverse.linux.mm.memory import (
     zap_pte_range,
 )
 from lockverse.linux.mm.migrate import unmap_and_move
+from lockverse.linux.mm.mmap import dup_mmap, handle_mm_fault, madvise_dontneed, mmput, vm_munmap
 from lockverse.linux.mm.page_writeback import write_one_page
 from lockverse.linux.mm.swap import folio_put
 from lockverse.linux.mm.tlb import store
@@ -203,3 +222,58 @@ def test_flush() -> None:
         cgroup_rstat_flush(groups)
         assert (below.vmstats.state, top.vmstats.state, hierarchical(top), local(top)) == (1, 1, 1, 0)
         assert atomic_read(p._mapcount) == 0
+
+
+def test_two_page_tables_of_one_mm(version: str) -> None:
+    """A page that an mm has twice is counted once; fork's page table is charged as one more."""
+    a, b = memory_cgroup(), memory_cgroup()
+    file = file_mapping()
+    p = file_page(a, file)
+    first, second, third = new_mm(b), new_mm(b), new_mm(b)
+    vma1, vma2, child_vma = vma_of(first, file), vma_of(second, file), vma_of(third, file)
+    mm, child = mm_of(vma1, vma2), mm_of(child_vma)
+    assert handle_mm_fault(mm, 0, False) == 0 and handle_mm_fault(mm, 1, False) == 0
+    assert atomic_read(p._mapcount) == 1 and stat(a, NR_FILE_MAPPED) == 1
+    assert move(mm, a, b) == 0 and p.memcg_data is b
+    assert (usage(a), usage(b), stat(a, NR_FILE_MAPPED), stat(b, NR_FILE_MAPPED)) == (0, 1, 0, 1)
+    assert dup_mmap(mm, 0, child, child_vma) == 0 and usage(b) == 2 and atomic_read(p._mapcount) == 2
+    madvise_dontneed(mm, 0, gather(vma1))
+    vm_munmap(mm, 0, gather(vma1), True)
+    assert handle_mm_fault(mm, 0, False) == -EFAULT and atomic_read(p._mapcount) == 1
+    mmput(mm, [NULL, gather(vma2)])
+    mmput(child, [gather(child_vma), NULL])
+    assert (stat(b, NR_FILE_MAPPED), atomic_read(p._mapcount)) == (0, -1)
+
+
+def test_stock() -> None:
+    """64 pages are charged at once, and 63 kept; another group's charge gives them back, and so does a drain."""
+    a, b = memory_cgroup(), memory_cgroup()
+    a.memory.max = 64
+    assert try_charge_memcg(a, 1) == 0 and usage(a) == 64
+    assert try_charge_memcg(a, 1) == 0 and usage(a) == 64
+    assert try_charge_memcg(b, 1) == 0 and (usage(a), usage(b)) == (2, 64)
+    drain_all_stock(a)
+    assert usage(b) == 64
+    mem_cgroup_css_offline(b)
+    assert usage(b) == 1 and atomic_long_read(b.css_refcnt) == 1
+    assert try_charge_memcg(a, 63) == -ENOMEM and usage(a) == 2
+
+
+def test_huge_page(version: str) -> None:
+    """Both its pages move with the pmd, and neither when ptes map it; NR_ANON_THPS goes with the last pmd."""
+    a, b = memory_cgroup(), memory_cgroup()
+    p, mm, child = huge_page(a), huge_mm_struct(memcg=a), huge_mm_struct(memcg=a)
+    map_huge(mm, p)
+    vma, child_vma = huge_vma(vm_mm=mm, vm_end=2), huge_vma(vm_mm=child, vm_end=2)
+    copy_huge_pmd(child, mm)
+    split_huge_pmd(child_vma)
+    assert p.double_map and huge_mapcounts_are_right(p, 1, 1, 1)
+    if version != "6.3":  # whose patch knows no huge pages
+        assert move(vma, a, b) == 0 and p.memcg_data is b and usage(b) == 2
+        assert huge_anon_is_counted(a, p) and huge_anon_is_counted(b, p) and anon_thps_are_counted(a, p) and anon_thps_are_counted(b, p)
+        assert move(child_vma, b, a) == 0 and p.memcg_data is b
+    zap_huge_pmd(huge_gather(mm=mm, end=2), vma)
+    owner = p.memcg_data
+    assert (stat(owner, NR_ANON_MAPPED), stat(owner, NR_ANON_THPS), p.double_map) == (2, 0, False)
+    zap_pte_range(huge_gather(mm=child, end=2), child_vma)
+    assert stat(owner, NR_ANON_MAPPED) == 0 and usage(owner) == 0
