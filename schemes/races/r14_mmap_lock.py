@@ -5,16 +5,17 @@ Linux 6.1); it may hold the mmap_lock of the mm that moves. So the mover only tr
 who waits, and tries again (dfe076b0971a, "memcg: fix deadlock between cpuset and memcg", 2.6.37). Broken: it waits. Also broken: it tries again
 and wakes nobody, or wakes them and keeps the charge. The holder is a fork here, which charges the child's page table.
 
-`walked_while_changed` is the walk of 6.1 against munmap, fork and exit: the books are right after each. Exit does not meet the walk, since the move holds the mm. Left out: reclaim, the OOM killer.
+`walked_while_changed` is the whole move of 6.1, from can_attach on, against munmap, fork and exit: the books are right after each. Exit does not meet the walk, since the move holds the mm. Left out: reclaim, the OOM killer.
 """
 from lockverse import *
 from lockverse.linux.boot import anon_page, file_mapping, file_page, gather, map_page, memory_cgroup, mm_of, new_mm, start_move, vma_of
+from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.invariants import (
     anon_mapped_is_counted, file_mapped_is_counted, file_pages_are_counted, mapcount_is_right, maps, owned, usage_is_exact,
 )
 from lockverse.linux.mm import memcontrol
-from lockverse.linux.mm.memcontrol import mem_cgroup_move_task
+from lockverse.linux.mm.memcontrol import mem_cgroup_can_attach, mem_cgroup_move_task
 from lockverse.linux.mm.memcontrol_waitq import WAITQ, waiters
 from lockverse.linux.mm.mmap import dup_mmap, mmput, vm_munmap
 from lockverse.linux.mm.mmu_gather import mmu_gather
@@ -66,14 +67,17 @@ def charged_while_charges_move(mover: Literal["waits", "tries, wakes only", "tri
     sometimes(lambda: p.memcg_data == memcg2 and maps(child_table, 0, p) == 1, "the page moves, and the child has it")
 
 
-def move(mm, tlbs):
-    mem_cgroup_move_task(mm)
+def attach(mm, from_, to, tlbs):
+    if not atomic_inc_not_zero(mm.mm_users):  # get_task_mm() in mem_cgroup_can_attach()
+        return
+    if not mem_cgroup_can_attach(mm, from_, to, MOVE_ANON | MOVE_FILE):
+        mem_cgroup_move_task(mm)
     mmput(mm, tlbs)  # the end of mem_cgroup_clear_mc()
 
 
 @scheme
 def walked_while_changed(by: Literal["munmap", "munmap, write lock kept", "fork", "exit"] = "munmap", memory: Literal["file", "anon"] = "file"):
-    """The mover walks two page tables; the page is in both if it is of a file, else in the first. The first goes, or is copied, or all go."""
+    """The mover walks two page tables, first to count and then to move; the page is in both if it is of a file, else in the first. The first goes, or is copied, or all go."""
     memcg1, memcg2 = memory_cgroup(), memory_cgroup()
     file = file_mapping() if memory == "file" else NULL
     p = file_page(memcg1, file) if memory == "file" else anon_page(memcg1)
@@ -85,9 +89,8 @@ def walked_while_changed(by: Literal["munmap", "munmap, write lock kept", "fork"
     mm, child = mm_of(vma1, vma2), mm_of(child_vma)
     tlb1, tlb2 = gather(vma1), gather(vma2)
     tlbs = array[ptr[mmu_gather], 2]([tlb1, tlb2])
-    mc = start_move(memcg1, memcg2)
-    atomic_inc(mm.mm_users)  # get_task_mm() in mem_cgroup_can_attach()
-    cpu(move, mm, tlbs)
+    move = mc
+    cpu(attach, mm, memcg1, memcg2, tlbs)
     if by == "fork":
         cpu(dup_mmap, mm, 0, child, child_vma)
     elif by == "exit":

@@ -18,6 +18,7 @@ from typing import Any
 from lockverse.frontend.source import Sources
 from lockverse.lang import scene as lang_scene
 from lockverse.lang.patch import replacements
+from lockverse.lang.structs import Array
 
 PAIRS = {
     "spin_lock": "spin_unlock", "mutex_lock": "mutex_unlock", "folio_lock": "folio_unlock", "folio_trylock": "folio_unlock", "lock_page_memcg": "unlock_page_memcg",
@@ -45,6 +46,7 @@ class Mutant:
 def reached(scene: lang_scene.Scene) -> list[FunctionType]:
     """All functions of the model that a scene's CPUs can call, in place of what they replace."""
     new = replacements(scene.patches)
+    has = fields(scene)
     found: dict[FunctionType, None] = {}
     waiting = [cpu.function for cpu in scene.cpus]
     while waiting:
@@ -54,36 +56,61 @@ def reached(scene: lang_scene.Scene) -> list[FunctionType]:
         one = new.get(one, one)
         if one not in found:
             found[one] = None
-            waiting += _called(one)
+            waiting += _called(one, has)
     return sorted(found, key=lambda one: (one.__module__, one.__code__.co_firstlineno))
 
 
+def fields(scene: lang_scene.Scene) -> set[str]:
+    """The names of all fields of the structs that a scene's CPUs are given, or that these lead to."""
+    found: set[str] = set()
+    seen: dict[int, Any] = {}
+    waiting: list[Any] = [argument for cpu in scene.cpus for argument in (*cpu.args, *cpu.kwargs.values())]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, Array):
+            waiting += one
+        elif hasattr(type(one), "__lockverse_struct__"):
+            names = list(type(one).__lockverse_struct__.fields)
+            found.update(names)
+            waiting += [getattr(one, name) for name in names]
+    return found
+
+
 class _Scene(ast.NodeTransformer):
-    """What a scene has of a function: where it asks for a field with hasattr, that is one of the simulator's structs only."""
+    """What a scene has of a function: where it asks for a field with hasattr, that may be one of other structs only, as those of the simulator."""
+
+    def __init__(self, has: set[str]) -> None:
+        self.has = has
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
         asks = isinstance(node.test, ast.Call) and isinstance(node.test.func, ast.Name) and node.test.func.id == "hasattr"
-        return (node.orelse or [ast.Pass()]) if asks else node
+        if not asks:
+            return node
+        assert isinstance(node.test, ast.Call) and isinstance(node.test.args[1], ast.Constant)
+        return node.body if node.test.args[1].value in self.has else node.orelse or [ast.Pass()]
 
 
-def _of_a_scene(function: FunctionType) -> ast.AST:
+def _of_a_scene(function: FunctionType, has: set[str]) -> ast.AST:
     found = Sources().find(function)
     assert found is not None
-    return _Scene().visit(ast.parse(ast.unparse(found[1])))
+    return _Scene(has).visit(ast.parse(ast.unparse(found[1])))
 
 
-def _called(function: FunctionType) -> list[Any]:
-    nodes = list(ast.walk(_of_a_scene(function)))
+def _called(function: FunctionType, has: set[str]) -> list[Any]:
+    nodes = list(ast.walk(_of_a_scene(function, has)))
     texts = [node.id for node in nodes if isinstance(node, ast.Name)] + [node.attr for node in nodes if isinstance(node, ast.Attribute)]
     names = [function.__globals__.get(name) for name in texts]
     modules = [one for one in names if isinstance(one, ModuleType)]
     return names + [getattr(module, name, None) for module in modules for name in texts]
 
 
-def mutants(function: FunctionType) -> Iterator[Mutant]:
-    """All mutants of one function."""
-    calls = [(node.func.id, ast.unparse(node)) for node in ast.walk(_of_a_scene(function)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+def mutants(function: FunctionType, has: set[str]) -> Iterator[Mutant]:
+    """All mutants of one function, in a scene whose structs have these fields."""
+    calls = [(node.func.id, ast.unparse(node)) for node in ast.walk(_of_a_scene(function, has)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     texts = {text for _, text in calls}
     for name, text in dict.fromkeys(calls):
         if name in ALONE:

@@ -18,7 +18,7 @@ from lockverse.linux.mm import memcontrol, memcontrol_stock
 from lockverse.session import Task, check, open_file, tasks
 
 from ..support import ROOT
-from .mutants import Mutant, mutants, mutation, reached
+from .mutants import Mutant, fields, mutants, mutation, reached
 
 SCENES = [
     *(("ladder/ladder.py", "rung_g", {"scenario": one, "memory": "file"}) for one in ("unmap_here", "not_present", "refault", "ksm")),
@@ -67,6 +67,7 @@ EXCUSES = {
     "copy_pte_range: pte_offset_map_lock(src)": "fork holds mmap_lock for writing, which keeps the mover off",
     "exit_mmap: down_read(mm.mmap_lock)": "nobody else has the mm",
     "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
+    "mem_cgroup_count_precharge: down_read(mm.mmap_lock)": "a wrong count is given back at the end",
     "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
     "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
@@ -78,6 +79,9 @@ ACROSS = [  # pairs whose ends are in two functions
     Mutant(((pgtable.pte_offset_map_lock, ("spin_lock(mm.pgtable.ptl)",)), (pgtable.pte_unmap_unlock, ("spin_unlock(mm.pgtable.ptl)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("rcu_read_lock()",)), (pgtable.pte_unmap_unlock, ("rcu_read_unlock()",)))),
     Mutant((
+        (memcontrol.mem_cgroup_lock_mm, ("down_read_trylock(mm.mmap_lock)",)), (memcontrol.mem_cgroup_walk_and_move, ("up_read(mm.mmap_lock)",)),
+    )),
+    Mutant((
         (pgtable.pmd_trans_huge_lock, ("pte_offset_map_lock(mm)", "pte_unmap_unlock(mm)")), (pgtable.pmd_trans_huge_unlock, ("pte_unmap_unlock(mm)",)),
     )),
     Mutant((
@@ -87,20 +91,22 @@ ACROSS = [  # pairs whose ends are in two functions
 ]  # fmt: skip
 
 
-def _scenes() -> list[tuple[Task, list[object]]]:
+def _scenes() -> list[tuple[Task, list[object], set[str]]]:
     found = []
     for file, scheme, given in SCENES:
         task = tasks(open_file(ROOT / "schemes" / file), scheme, given, every=False)[0]
         scene = lang_scene.build(task.file.schemes[scheme], dict(task.arguments))
+        has = fields(scene)
+        functions = [one for one in reached(scene) if one.__module__.startswith("lockverse.linux")]
         scene.restore()
-        found.append((task, [one for one in reached(scene) if one.__module__.startswith("lockverse.linux")]))
+        found.append((task, functions, has))
     return found
 
 
 def _by_name() -> dict[str, list[tuple[Mutant, Task]]]:
     found: dict[str, list[tuple[Mutant, Task]]] = {}
-    for task, functions in _scenes():
-        own = [mutant for one in functions for mutant in mutants(one)]  # type: ignore[arg-type]
+    for task, functions, has in _scenes():
+        own = [mutant for one in functions for mutant in mutants(one, has)]  # type: ignore[arg-type]
         own = [one for one in own if one.parts[0][0] not in (memcontrol.folio_memcg_lock, pgtable.pmd_trans_huge_lock)]
         for mutant in [*own, *(one for one in ACROSS if all(function in functions for function, _ in one.parts))]:
             found.setdefault(mutant.name, []).append((mutant, task))
