@@ -104,12 +104,11 @@ P_NEW = 13  # states appended
 P_COMPLETED = 14
 P_ENDS = 15
 P_WITNESS = 16
-P_NOTED = 17  # all flags of all expansions
-P_TURNING = 18  # address: states from which no move goes forward, one after another; there is room
+P_TURNING = 17  # address: states from which no move goes forward, one after another; there is room
+P_TURNED = 18  # how many they are
 P_CHOSEN = 19  # address for a word for each pending successor
 P_CHECKED = 20  # the states before it in the block of places are checked
 P_NOWHERE = 21  # written where a branch would cost more
-P_TURNED = 22  # states at P_TURNING
 WORKER_WORDS = 24
 HASH_BYTES = 16
 
@@ -250,7 +249,6 @@ def account(worker: int, state: int, flags: int) -> int:
     """Count and log what an expansion says: 0, LAYOUT, or LOG once the log is full."""
     if flags & LAYOUT_FLAG:
         return LAYOUT
-    store(worker, P_NOTED, load(worker, P_NOTED) | flags)
     store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
     store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
     if flags & TURNING:

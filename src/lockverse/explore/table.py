@@ -379,13 +379,6 @@ class Store(Struct):
         """A counter, over all workers."""
         return sum(worker.block.words[counter] for worker in self.workers)
 
-    def noted(self) -> int:
-        """All flags of all expansions."""
-        found = 0
-        for worker in self.workers:
-            found |= worker.block.words[kernel.P_NOTED]
-        return found
-
     def exercised(self, first: int, count: int) -> bytes:
         """What the workers' notes have behind that word, so many bytes: not 0 where a worker has put something."""
         return bytes(map(max, zip(*(note.cast("B")[first * WORD : first * WORD + count] for note in self.note), strict=True)))
