@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from lockverse.codegen import model
+from lockverse.codegen.layout import Guesses
 from lockverse.codegen.lower import END, FORWARD, TURNING
-from lockverse.explore import turning
+from lockverse.codegen.values import Values
+from lockverse.explore import native, turning
+from lockverse.explore.bounds import Bounds
 from lockverse.explore.table import Functions, Shape, interpreted
 from lockverse.explore.turning import Walks
 from lockverse.ir.program import Linked
@@ -24,7 +27,16 @@ from lockverse.passes.keep import without_dead
 from lockverse.passes.progress import Turns
 from lockverse.session import linked_of, open_file, tasks
 
-from ..codegen.common import corpus, linked_text, looping_linked, random_linked, reachable, specialised, successors
+from ..codegen.common import (
+    corpus,
+    linked_text,
+    looping_linked,
+    random_linked,
+    reachable,
+    searched,
+    specialised,
+    successors,
+)
 from ..support import ROOT
 from .test_kernel import NAMES, SHAPES, _explore, _insert, _model, _native, _state, _store
 
@@ -153,3 +165,49 @@ def test_a_loop_without_a_turn_is_noticed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(model, "turns", lambda _: Turns(rests=frozenset((-1,))))
     with pytest.raises(AssertionError, match="lead round"):
         look(linked)
+
+
+# The search
+
+
+RETRY = "def run(x):\n    while True:\n        old = READ_ONCE(x.n)\n        if cmpxchg(x.n, old, old + 1) == old:\n            break"
+THREE = "x = node()\ncpu(run, x)\ncpu(run, x)\ncpu(run, x)"
+
+
+def test_walks_stop_for_ctrl_c_and_for_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all states are explored and walks are not over, nothing is known."""
+    linked = linked_text(tmp_path, RETRY, THREE)
+    go_on = Walks.go_on
+    monkeypatch.setattr(turning, "SLICE", 1)
+    calls = []
+
+    def counted(walks: Walks) -> bool:
+        calls.append(1)
+        return go_on(walks)
+
+    monkeypatch.setattr(Walks, "go_on", counted)
+    assert searched(linked, "native").complete and len(calls) > 10
+
+    def interrupted(walks: Walks) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Walks, "go_on", interrupted)
+    result = searched(linked, "native")
+    assert result.bound is not None and result.bound.name == "interrupted" and not result.complete
+
+    def filling(walks: Walks) -> bool:
+        monkeypatch.setattr(native, "memory_used", lambda: 5_000.0)
+        return go_on(walks)
+
+    monkeypatch.setattr(Walks, "go_on", filling)
+    result = searched(linked, "native", bounds=Bounds(memory=4_000))
+    assert result.bound is not None and result.bound.name == "memory" and not result.complete
+
+
+def test_what_is_not_asked_for_is_not_looked_at(tmp_path: Path) -> None:
+    """Without the question no state is flagged, and the model has no function for it."""
+    linked = linked_text(tmp_path, RETRY, THREE)
+    values, guesses = Values(linked), Guesses()
+    asked, not_asked = (model.make_model(linked, values, guesses, 1000, endless=one) for one in (True, False))
+    assert asked.turning and "@forward(" in asked.text
+    assert not not_asked.turning and "@forward(" not in not_asked.text
