@@ -13,7 +13,7 @@ BITS = 3  # of a counter
 TOP = 5  # a counter goes from 0 to TOP
 SPREAD = 0  # 1: the further words of a state are functions of the first
 HIGH_MASK = -1  # of the second word
-DATA = 0  # address of a graph: for each node DEGREE successors (-1: none) and flags
+DATA = 0  # address of a graph: for each node DEGREE successors (-1: none), flags, and which successor is forward (-1: none)
 DEGREE = 4
 
 
@@ -50,13 +50,22 @@ def ring(state: int, out: int, note: int) -> int:
 
 def graph(state: int, out: int, note: int) -> int:
     x = load(state, 0)
-    node = load(DATA, 0) + x * 8 * (DEGREE + 1)
+    node = load(DATA, 0) + x * 8 * (DEGREE + 2)
     n = 0
     for i in range(DEGREE):
         if load(node, i) >= 0:
             first_to_others(out + n * 8 * W, load(node, i))
             n += 1
     return n | (n + 1) << 24 | load(node, DEGREE) << 48
+
+
+def forward(state: int, out: int, note: int) -> int:
+    """Of `graph`."""
+    node = load(DATA, 0) + load(state, 0) * 8 * (DEGREE + 2)
+    which = load(node, DEGREE + 1)
+    if which >= 0:
+        first_to_others(out, load(node, which))
+    return which >= 0
 
 
 def check(state: int) -> int:

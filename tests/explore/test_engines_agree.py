@@ -171,7 +171,7 @@ def test_forgotten_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last:
     assert reference.failing is not None and reference.failing.reason is reason
     forgotten: list[int] = []
     keep_from = native.Store.keep_from
-    for name, value in (("FIRST_KEPT", 512), ("KEPT_BYTES", 64), ("KEPT_BYTES_LOOPS", 64)):
+    for name, value in (("FIRST_KEPT", 512), ("KEPT_BYTES", 64)):
         monkeypatch.setattr(native, name, value)
     monkeypatch.setattr(native.Store, "keep_from", lambda store, first: (forgotten.append(first), keep_from(store, first))[1])
     assert counts(searched(linked, "native", (), jobs)) == counts(reference)

@@ -42,7 +42,7 @@ def _high_mask(bits: int) -> int:
 @cache
 def _model(words: int, bits: int, more: tuple[tuple[str, int], ...] = ()) -> Library:
     constants = {"W": words, "HIGH_MASK": _high_mask(bits)}
-    functions = (models.counters, models.ring, models.graph, models.check)
+    functions = (models.counters, models.ring, models.graph, models.forward, models.check)
     return compile(lower(functions, {**constants, **dict(more)}), "fast")
 
 
@@ -320,17 +320,17 @@ def test_python_and_machine_code_give_the_same_queue(shape: Shape) -> None:
     assert found[0] == found[1] and len(found[0][1]) == 6**3
 
 
-def _graph(nodes: int, seed: int) -> tuple[ctypes.Array[ctypes.c_int64], list[list[int]], list[int]]:
+def _graph(nodes: int, seed: int) -> tuple[ctypes.Array[ctypes.c_int64], list[list[int]]]:
     r = random.Random(seed)
     successors = [[r.randrange(nodes) for _ in range(r.choice((0, 1, 1, 2, 3, 4)))] for _ in range(nodes)]
     ends = [r.choice((0, 0, 0, 0, kernel.END)) if not edges else 0 for edges in successors]
-    flat = [word for edges, end in zip(successors, ends, strict=True) for word in [*edges, *[-1] * (4 - len(edges)), end]]
-    return (ctypes.c_int64 * (len(flat) + 1))(0, *flat), successors, ends
+    flat = [word for edges, end in zip(successors, ends, strict=True) for word in [*edges, *[-1] * (4 - len(edges)), end, -1]]
+    return (ctypes.c_int64 * (len(flat) + 1))(0, *flat), successors
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_search_marks_and_ancestors_of_random_graphs(seed: int) -> None:
-    data, successors, ends = _graph(400, seed)
+def test_search_and_ancestors_of_random_graphs(seed: int) -> None:
+    data, successors = _graph(400, seed)
     data[0] = ctypes.addressof(data) + 8
     shape = SHAPES[seed]
     store = _store(shape, "graph", workers=1 + seed % 2, DATA=ctypes.addressof(data))
@@ -344,19 +344,6 @@ def test_search_marks_and_ancestors_of_random_graphs(seed: int) -> None:
         known.update(frontier)
     assert [{store.state(i)[0] for i in range(*level)} for level in levels] == expected
     assert store.total(kernel.P_TRANSITIONS) == sum(len(successors[x]) + 1 for x in known)
-    # States from which an end can be reached.
-    good = {x for x in known if ends[x]}
-    while more := {x for x in known - good if good & set(successors[x])}:
-        good |= more
-    marks = (ctypes.c_uint8 * store.table.slots)()
-    addresses = store.context.address, store.workers[0].address, ctypes.addressof(marks)
-    total = 0
-    down = seed % 2
-    while newly := sum(store.functions["mark"](*addresses, 0, store.states, way) for way in (down, 1 - down)):
-        total += newly
-    assert total == len(good)
-    assert {x for x in known if marks[store.slot(_state(store, x))]} == good
-    assert {store.state(i)[0] for i in store.unmarked()} == known - good
     # States with a successor in a second table.
     targets = random.Random(seed).sample(sorted(known), max(1, len(known) // 9))
     other = _store(shape, "graph", DATA=ctypes.addressof(data), lines=64)
@@ -368,11 +355,13 @@ def test_search_marks_and_ancestors_of_random_graphs(seed: int) -> None:
     worker.block.words[kernel.P_LOG_SIZE] = 2
     found, first = [], 0
     while first < store.states or worker.block.words[kernel.P_LOG_USED]:
-        first = store.functions["ancestors"](*addresses[:2], first, store.states)
+        first = store.functions["ancestors"](store.context.address, worker.address, first, store.states)
         found += [index for (index,) in worker.take_log(1)]
     assert found == [i for i in range(store.states) if set(successors[store.state(i)[0]]) & set(targets)]
     before = store.total(kernel.P_NEW)
-    assert store.ancestors([_state(store, x) for x in targets], 3, store.states) == [i for i in found if i >= 3]
+    wanted = [_state(store, x) for x in targets]
+    assert store.ancestors(wanted, 3, store.states) == [i for i in found if i >= 3]
+    assert store.members(wanted) == [i for i in range(store.states) if store.state(i)[0] in targets]
     assert store.total(kernel.P_NEW) == before == len(known)
 
 

@@ -1,4 +1,4 @@
-"""repeating: which loops make progress each time round, and that a program without others has no cycle of states.
+"""turns: which loops make progress each time round, and that a program without others has no cycle of states.
 
 Expected answers by thinking: a loop that counts a variable of its own up, and never changes it otherwise, cannot come back
 to a state; one that leans on memory, counts down, wraps, resets or skips may. Soundness is held against the reference: the
@@ -16,7 +16,7 @@ from lockverse.ir.reason import Reason
 from lockverse.machine.interpreter import Interpreter, MachineState
 from lockverse.passes import progress
 from lockverse.passes.keep import without_dead
-from lockverse.passes.progress import repeating
+from lockverse.passes.progress import turns
 
 from ..codegen.common import (
     corpus,
@@ -67,7 +67,7 @@ ROUND = {
 
 def repeats(linked: Linked) -> bool:
     """Whether some thread may."""
-    return any(repeating(code) for code in linked.codes)
+    return any(turns(code) for code in linked.codes)
 
 
 @pytest.mark.parametrize("name", STRAIGHT)

@@ -21,6 +21,7 @@ from lockverse.ir.exits import EXIT_RULES
 from lockverse.ir.ops import Imm, Op, Reg, Value
 from lockverse.ir.types import U64, Int
 from lockverse.passes.coverage import refusals, waits, ways
+from lockverse.passes.progress import Turns
 
 from .access import Access
 from .arithmetic import Arithmetic
@@ -32,29 +33,29 @@ from .traps import TrapWriter
 from .values import ANY, Env, Flow, Values, value_of
 
 # What a thread's function adds up in the words of %acc.
-MOVED, MOVES, WAITING, FLAGS, RESTING = range(5)
-ACCUMULATORS: Final = 5
+MOVED, MOVES, WAITING, FLAGS, RESTING, FORWARD = range(6)
+ACCUMULATORS: Final = 6
 # What `expand` gives: successors in the bits below COUNT_BITS, moves in as many above them, flags from bit FLAGS_AT on.
 COUNT_BITS: Final = 24
 FLAGS_AT: Final = 48
 NOTE_WORDS: Final = 2  # of what `expand` notes when a guess fails: which, and the value. Behind them is a byte for each of Context.notes
 BLOCKED, PRUNED = 1 << 16, 1 << 32  # in WAITING, whose low bits count the finished
-FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, REPEATED = (1 << bit for bit in range(7))
+FAULT, DEADLOCK, END, COMPLETED, LAYOUT, TOO_LONG, TURNING = (1 << bit for bit in range(7))
 SOMEBODY: Final = -1  # the owner of a lock, where only that it is another thread matters
 TAKEN_TWICE: Final = -2  # in place of a guard's index: a lock was taken that was held
 BROKEN_RULE: Final = -1  # in place of a guard's index: the cell noted was accessed without the lock that protects it
 
 
 class Context(Struct, frozen=True):
-    """What all functions of a model share. `rounds` bounds the rounds of a loop inside one step; `repeating[id(code)]` are a
-    code's jumps that may lead back to where an execution was."""
+    """What all functions of a model share. `rounds` bounds the rounds of a loop inside one step; `turns[id(code)]` are a
+    code's turns, none if nobody asks."""
 
     layout: Layout
     values: Values
     tables: Tables
     rounds: int
     plan: Plan
-    repeating: Mapping[int, frozenset[tuple[int, int]]]
+    turns: Mapping[int, Turns]
     traps: TrapWriter
     notes: Mapping[Item, int]
 
@@ -74,7 +75,7 @@ class Function:
         self._refusals = refusals(self.layout.linked, self.code) if context.notes else {}
         self.at = 0  # the op that is written
         self.touched: dict[int, list[int]] = {}  # by op, and below 0 by the position arrived at: see Access.touched
-        self._repeating = context.repeating.get(id(self.code), frozenset())
+        self._turns = context.turns.get(id(self.code), Turns())
 
     # The parts every function has
 
@@ -82,7 +83,7 @@ class Function:
         """Variables for the registers and the working copy of the state."""
         for number in range(len(self.code.registers)):
             self.out.add(f"%r{number} = alloca i64")
-        for word in [*self.words, "%noted0", "%noted1", "%rounds", "%choice", "%choices", "%resting"]:
+        for word in [*self.words, "%noted0", "%noted1", "%rounds", "%choice", "%choices", "%resting", "%forward"]:
             self.out.add(f"{word} = alloca i64")
 
     def copy_state(self) -> None:
@@ -340,14 +341,14 @@ class Function:
 
     def _round(self, target: int) -> None:
         """A loop inside a step may not go round for ever: every such loop has a jump backwards."""
-        if (self.at, target) in self._repeating:
-            self._count(FLAGS, REPEATED, "or")
+        if (self.at, target) in self._turns.jumps:
+            self.out.store("0", "%forward")
         if target <= self.at and not isinstance(self.code.ops[target], ops.Step):
             rounds = self.out.binary("add", self.out.load("%rounds"), "1")
             self.out.store(rounds, "%rounds")
             self.out.unless(self.out.compare("ult", rounds, str(self.context.rounds)), "toolong")
 
-    def _count(self, which: int, amount: int, op: str = "add") -> None:
+    def _count(self, which: int, amount: int | str, op: str = "add") -> None:
         pointer = self.out.let(f"getelementptr i64, ptr %acc, i64 {which}")
         self.out.store(self.out.binary(op, self.out.load(pointer), str(amount)), pointer)
 
@@ -445,6 +446,8 @@ class ThreadFunction(Function):
         step = self.code.ops[pc]
         assert isinstance(step, ops.Step)
         self.out.store(self._resting() if step.rest else "0", "%resting")
+        if self.context.turns:
+            self.out.store("0" if pc in self._turns.rests else "1", "%forward")
         self.out.jump(f"op{pc}")
 
     def _resting(self) -> str:
@@ -542,6 +545,8 @@ class ThreadFunction(Function):
             self.out.store(self.out.load(word), place)
         self.out.store(self.out.binary("add", number, "1"), pointer)
         self._count(MOVES, 1)
+        if self.context.turns:
+            self._count(FORWARD, self.out.load("%forward"))
         self.out.jump("more")
 
     def _more(self) -> None:

@@ -4,6 +4,8 @@
   `out`. Bits 0..23 of the result are the number of successors, bits 24..47 that of moves (successors, and moves that
   fail or are pruned), bits 48.. the flags of lower.py. With the flag LAYOUT, `note` says which guess has no room (its
   index in Layout.guards) for which value. Behind these words `note` has a byte for each of Model.notes, 1 once it was seen.
+- `i64 forward(i64 state, i64 out, i64 note)`: the successors of some thread that goes forward, if one does; how many. Only if an execution may
+  come back to a state, and whoever made the model asked.
 - `i64 check(i64 state)`: bit 0 if an `always` or `at_rest` does not hold (or looking at a property breaks a rule); bit
   1 + i if the i-th `sometimes` does.
 - `i64 single(i64 state, i64 out, i64 note, i64 thread, i64 choice, i64 acc)`: one move, for those who step by hand;
@@ -25,7 +27,7 @@ from lockverse.ir.coverage import Item
 from lockverse.ir.program import Linked
 from lockverse.ir.reason import LOOKED_AT_REST, Reason
 from lockverse.ir.traps import NO_TRAPS, Traps
-from lockverse.passes.progress import repeating
+from lockverse.passes.progress import turns
 
 from .access import Access
 from .layout import FINISHED, Guesses, Layout, make_layout
@@ -37,10 +39,12 @@ from .lower import (
     END,
     FLAGS,
     FLAGS_AT,
+    FORWARD,
     MOVED,
     MOVES,
     NOTE_WORDS,
     RESTING,
+    TURNING,
     WAITING,
     ConditionFunction,
     Context,
@@ -67,14 +71,15 @@ INLINE_OPS: Final = 6_000  # ops of all threads together up to which they become
 
 class Model(Struct, frozen=True):
     """LLVM IR and the layout of its states. `successors` bounds those of one state; `ops` is the size of the code;
-    `may_repeat` says whether an execution may come back to a state, `notes` which byte what is seen is noted in."""
+    `turning` says whether an execution may come back to a state, and states are flagged TURNING from which no move goes forward
+    (passes/progress.py) and no execution ends; `notes` which byte what is seen is noted in."""
 
     text: str
     layout: Layout
     exchanges: tuple[Exchange, ...]
     successors: int
     ops: int
-    may_repeat: bool
+    turning: bool
     notes: Mapping[Item, int]
     table_words: int
 
@@ -87,13 +92,14 @@ class Model(Struct, frozen=True):
 def make_model(
     linked: Linked, values: Values, guesses: Guesses, rounds: int, plan: Plan = NO_PLAN, symmetry: Symmetry = no_symmetry, *,
     without: frozenset[int] = frozenset(), stepping: bool = False, traps: Traps = NO_TRAPS,
-    notes: Mapping[Item, int] = MappingProxyType({}), remembering: bool = False,
+    notes: Mapping[Item, int] = MappingProxyType({}), remembering: bool = False, endless: bool = True,
 ) -> Model:  # fmt: skip
     """Write a model, its steps merged as `plan` says, its states in one order of the threads that `symmetry` finds. `without` is as in
-    make_layout. Raises Unsupported for code this back end does not lower."""
+    make_layout; `endless`: whoever searches asks for executions without end. Raises Unsupported for code this back end does not lower."""
     layout = make_layout(linked, values, guesses, without)
-    repeats = {number: repeating(code) for number, code in {id(code): code for code in linked.codes}.items()}
-    context = Context(layout, values, Tables(), rounds, plan, repeats, TrapWriter(layout, values, traps), notes)
+    turning = {id(code): turns(code) for code in linked.codes} if endless else {}
+    turning = turning if any(turning.values()) else {}
+    context = Context(layout, values, Tables(), rounds, plan, turning, TrapWriter(layout, values, traps), notes)
     size = sum(len(code.ops) for code in linked.codes)
     functions = [ThreadFunction(context, flow) for flow in values.flows]
     threads = [function.text() for function in functions]
@@ -101,7 +107,7 @@ def make_model(
     conditions = [ConditionFunction(context, flow).text(number) for number, flow in enumerate(values.conditions)]
     attribute = "alwaysinline" if size <= INLINE_OPS and not stepping and recall is None else "noinline"
     exchanges = network(layout, symmetry(layout))
-    expand = _expand(layout, bool(exchanges), recall, context.tables)
+    expand = _expand(layout, bool(exchanges), recall, context.tables, bool(turning))
     check = _check(layout, linked, context.tables)
     parts = [
         *context.tables.text(),
@@ -113,11 +119,13 @@ def make_model(
         expand,
         check,
     ]
+    if turning:
+        parts.append(_forward(layout, bool(exchanges)))
     if stepping:
         parts.append(_single(layout))
     widest = sum(_most(code.ops) for code in linked.codes)
     table = 0 if recall is None else recall.words
-    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, any(repeats.values()), notes, table)
+    return Model("\n".join(parts) + "\n", layout, exchanges, widest, size, bool(turning), notes, table)
 
 
 def words_of(notes: Mapping[Item, int]) -> int:
@@ -138,14 +146,20 @@ def _pointers(out: Writer, *names: str) -> None:
         out.add(f"%{name} = inttoptr i64 %{name}_address to ptr")
 
 
-def _expand(layout: Layout, symmetric: bool, recall: Recall | None, tables: Tables) -> str:
-    out = Writer()
-    out.label("entry")
-    _pointers(out, "state", "out", "note")
+def _sums(out: Writer) -> list[str]:
+    """Where the functions of threads add up."""
     out.add(f"%acc = alloca [{ACCUMULATORS} x i64]")
     places = [out.let(f"getelementptr i64, ptr %acc, i64 {i}") for i in range(ACCUMULATORS)]
     for place in places:
         out.store("0", place)
+    return places
+
+
+def _expand(layout: Layout, symmetric: bool, recall: Recall | None, tables: Tables, turning: bool) -> str:
+    out = Writer()
+    out.label("entry")
+    _pointers(out, "state", "out", "note")
+    places = _sums(out)
     if recall is None:
         for number in range(len(layout.threads)):
             out.add(f"call void @thread{number}(ptr %state, ptr %out, ptr %note, ptr %acc, i64 -1)")
@@ -154,19 +168,41 @@ def _expand(layout: Layout, symmetric: bool, recall: Recall | None, tables: Tabl
         finished, blocked = out.binary("and", waiting, "65535"), out.binary("and", out.binary("lshr", waiting, "16"), "65535")
         rest = out.compare("eq", resting, count)
         still = out.compare("eq", out.binary("add", finished, blocked), count)
+        back = out.compare("eq", out.load(places[FORWARD]), "0")
     else:
-        moved, rest, still = moves(out, recall, tables)
+        moved, rest, still, back = moves(out, recall, tables)
         made = out.binary("add", moved, out.binary("sub", out.load(places[MOVES]), out.load(places[MOVED])))
     if symmetric:
         _order(out, layout, moved)
     pruned = out.compare("ne", out.binary("lshr", out.load(places[WAITING]), "32"), "0")
     stuck = out.binary("and", still, out.binary("xor", rest, "true", "i1"), "i1")
+    end = out.binary("or", rest, pruned, "i1")
     flags = out.load(places[FLAGS])
-    for condition, flag in ((stuck, DEADLOCK), (out.binary("or", rest, pruned, "i1"), END), (rest, COMPLETED)):
+    for condition, flag in ((stuck, DEADLOCK), (end, END), (rest, COMPLETED), (out.binary("and", back, out.binary("xor", end, "true", "i1"), "i1"), TURNING)):
+        if flag == TURNING and not turning:
+            continue
         flags = out.binary("or", flags, out.select(condition, str(flag), "0"))
     high = out.binary("or", out.put_at(flags, FLAGS_AT), out.put_at(made, COUNT_BITS))
     out.add(f"ret i64 {out.binary('or', high, moved)}")
     return "\n".join(["define i64 @expand(i64 %state_address, i64 %out_address, i64 %note_address) {", *out.lines, "}"])
+
+
+def _forward(layout: Layout, symmetric: bool) -> str:
+    out = Writer()
+    out.label("entry")
+    _pointers(out, "state", "out", "note")
+    places = _sums(out)
+    for number in range(len(layout.threads)):
+        out.store("0", places[MOVED])
+        out.add(f"call void @thread{number}(ptr %state, ptr %out, ptr %note, ptr %acc, i64 -1) noinline")
+        out.unless(out.compare("eq", out.load(places[FORWARD]), "0"), "found")
+    out.add("ret i64 0")
+    out.label("found")
+    moved = out.load(places[MOVED])
+    if symmetric:
+        _order(out, layout, moved)
+    out.add(f"ret i64 {moved}")
+    return "\n".join(["define i64 @forward(i64 %state_address, i64 %out_address, i64 %note_address) {", *out.lines, "}"])
 
 
 def _order(out: Writer, layout: Layout, moved: str) -> None:

@@ -24,10 +24,10 @@ from .lower import (
     ACCUMULATORS,
     BLOCKED,
     FLAGS,
+    FORWARD,
     MOVED,
     MOVES,
     PRUNED,
-    REPEATED,
     RESTING,
     WAITING,
     ThreadFunction,
@@ -39,8 +39,7 @@ MOST_WORDS: Final = 1 << 22  # of the table in all, 32 MiB; only what is used ta
 DECLARATIONS: Final = ["declare i64 @llvm.x86.bmi.pext.64(i64, i64)", '!0 = !{!"branch_weights", i32 100000, i32 1}']
 # The flags of an entry, of which the first or the last is always set. With states of one word, which has 60 bits at most, the difference
 # is below them.
-HAS_MOVED, RESTS, STILL = 63, 61, 60
-_HARMLESS: Final = ~REPEATED  # a search keeps this flag, as it does the notes; it is enough to have seen them once
+HAS_MOVED, TURNS, RESTS, STILL = 63, 62, 61, 60
 
 
 class Row(Struct, frozen=True):
@@ -120,7 +119,7 @@ def _passed(function: ThreadFunction, pc: int) -> set[int]:
 
 def remember_text(recall: Recall) -> str:
     """`i64 @remember(...)`: have a thread's function make its moves, and enter what came out if it may be remembered. Gives the
-    flags RESTS and STILL; the sums in %acc grow, and in its word RESTING is how many successors were written this time."""
+    flags TURNS, RESTS and STILL; the sums in %acc grow, and in its word RESTING is how many successors were written this time."""
     out, words = Writer(), recall.layout.words
     out.label("entry")
     out.add(f"%sums = alloca [{ACCUMULATORS} x i64]")
@@ -135,9 +134,10 @@ def remember_text(recall: Recall) -> str:
         out.store(out.binary(op, out.load(pointer), value), pointer)
     out.store(sums[MOVED], out.let(f"getelementptr i64, ptr %acc, i64 {RESTING}"))
     waits = out.cast("zext", out.compare("ne", out.binary("and", sums[WAITING], str(PRUNED - 1)), "0"), "i1", "i64")
-    flags = out.binary("or", out.put_at(sums[RESTING], RESTS), out.put_at(waits, STILL))
+    turns = out.cast("zext", out.compare("eq", sums[FORWARD], "0"), "i1", "i64")
+    flags = out.binary("or", out.put_at(turns, TURNS), out.binary("or", out.put_at(sums[RESTING], RESTS), out.put_at(waits, STILL)))
     fits = out.compare("ne", "%place", "%table", "ptr")
-    fits = out.binary("and", fits, out.compare("eq", out.binary("and", sums[FLAGS], literal(_HARMLESS)), "0"), "i1")
+    fits = out.binary("and", fits, out.compare("eq", sums[FLAGS], "0"), "i1")
     fits = out.binary("and", fits, out.compare("eq", sums[MOVES], sums[MOVED]), "i1")
     moved = out.binary("and", out.compare("eq", sums[MOVED], "1"), out.compare("eq", sums[WAITING], "0"), "i1")
     stood = out.binary("and", out.compare("eq", sums[MOVED], "0"),
@@ -162,8 +162,9 @@ def remember_text(recall: Recall) -> str:
     return "\n".join([f"define internal i64 @remember({parameters}) noinline {{", *out.lines, "}"])
 
 
-def moves(out: Writer, recall: Recall, tables: Tables) -> tuple[str, str, str]:
-    """All moves from %state to %out: how many successors there are; and as i1, whether all threads rest, and whether none can move."""
+def moves(out: Writer, recall: Recall, tables: Tables) -> tuple[str, str, str, str]:
+    """All moves from %state to %out: how many successors there are; and as i1, whether all threads rest, whether none can move, and
+    whether no move goes forward."""
     words = recall.layout.words
     table = out.let(f"getelementptr i64, ptr %note, i64 {recall.start}")
     state = [out.load(out.let(f"getelementptr i64, ptr %state, i64 {word}")) for word in range(words)]
@@ -192,8 +193,8 @@ def moves(out: Writer, recall: Recall, tables: Tables) -> tuple[str, str, str]:
         all_flags = out.let(f"phi i64 [ {all_flags}, %fast{number} ], [ {all_made}, %slow{number} ]")
     ends = out.cast("ptrtoint", target, "ptr", "i64")
     count = out.let(f"udiv exact i64 {out.binary('sub', ends, '%out_address')}, {8 * words}")
-    rest, still = (out.compare("ne", out.binary("and", all_flags, literal(1 << bit)), "0") for bit in (RESTS, STILL))
-    return count, rest, still
+    rest, still, turning = (out.compare("ne", out.binary("and", all_flags, literal(1 << bit)), "0") for bit in (RESTS, STILL, TURNS))
+    return count, rest, still, turning
 
 
 def _index(out: Writer, recall: Recall, tables: Tables, number: int, position: str, state: Sequence[str]) -> str:

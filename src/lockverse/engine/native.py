@@ -137,7 +137,7 @@ class _Native(Struct):
 
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began, notes = time.monotonic(), self._notes()
-        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes, remembering=brings_bits_together())
+        model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes, remembering=brings_bits_together(), endless=self.options.spinning)
         text, shape = model.text, shape_of(model.layout)
         level: Level = "fast" if model.ops < QUICK_OPS else "quick"
         library, best = compile_soon(lambda: text, text, level, exported(text))
@@ -147,7 +147,7 @@ class _Native(Struct):
             return compile(text, level), compiled_kernel(shape)
 
         seconds = time.monotonic() - began
-        return Compiled(model, library, functions, seconds, self.options.spinning and model.may_repeat, None if best and all_best else better)
+        return Compiled(model, library, functions, seconds, None if best and all_best else better)
 
     def _notes(self) -> dict[Item, int]:
         """A number for each item that has not been seen yet."""

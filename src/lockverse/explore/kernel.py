@@ -16,7 +16,7 @@ closes the other holes at the end of a level. Leaves out memory and growth of th
 
 from __future__ import annotations
 
-from lockverse.codegen.lower import COMPLETED, COUNT_BITS, DEADLOCK, END, FAULT, FLAGS_AT, TOO_LONG
+from lockverse.codegen.lower import COMPLETED, COUNT_BITS, DEADLOCK, END, FAULT, FLAGS_AT, TOO_LONG, TURNING
 from lockverse.codegen.lower import LAYOUT as LAYOUT_FLAG
 from lockverse.jit.dialect import (
     call,
@@ -24,12 +24,10 @@ from lockverse.jit.dialect import (
     fetch_add,
     find8,
     load,
-    load8,
     load_relaxed,
     prefetch,
     shift_right,
     store,
-    store8,
     store_relaxed,
     trailing_zeros,
 )  # fmt: skip
@@ -106,11 +104,11 @@ P_NEW = 13  # states appended
 P_COMPLETED = 14
 P_ENDS = 15
 P_WITNESS = 16
-P_NOTED = 17  # all flags of all expansions
+P_TURNING = 17  # address: states from which no move goes forward, one after another; there is room
+P_TURNED = 18  # how many they are
 P_CHOSEN = 19  # address for a word for each pending successor
 P_CHECKED = 20  # the states before it in the block of places are checked
 P_NOWHERE = 21  # written where a branch would cost more
-P_GROUPS = 18  # address for two words for each of BATCH states: used by `mark`
 WORKER_WORDS = 24
 HASH_BYTES = 16
 
@@ -251,9 +249,11 @@ def account(worker: int, state: int, flags: int) -> int:
     """Count and log what an expansion says: 0, LAYOUT, or LOG once the log is full."""
     if flags & LAYOUT_FLAG:
         return LAYOUT
-    store(worker, P_NOTED, load(worker, P_NOTED) | flags)
     store(worker, P_ENDS, load(worker, P_ENDS) + ((flags & END) != 0))
     store(worker, P_COMPLETED, load(worker, P_COMPLETED) + ((flags & COMPLETED) != 0))
+    if flags & TURNING:
+        copy(state, load(worker, P_TURNING) + load(worker, P_TURNED) * (8 * W))
+        store(worker, P_TURNED, load(worker, P_TURNED) + 1)
     if flags & LOGGED:
         return write_log(worker, flags, state)
     return 0
@@ -461,6 +461,16 @@ def ancestors(context: int, worker: int, first: int, last: int) -> int:
     return last
 
 
+def members(context: int, worker: int, first: int, last: int) -> int:
+    """The same for the states that are in the second table themselves."""
+    for index in range(first, last):
+        if load(worker, P_LOG_USED) >= load(worker, P_LOG_SIZE):
+            return index
+        if find_in(load(context, C_OTHER_TABLE), load(context, C_OTHER_LINES), kept(context, index)) >= 0:
+            log_number(worker, index)
+    return last
+
+
 def log_number(worker: int, number: int) -> int:
     """There is room."""
     store(load(worker, P_LOG), load(worker, P_LOG_USED), number)
@@ -468,133 +478,4 @@ def log_number(worker: int, number: int) -> int:
     return 0
 
 
-# Marking, in batches as well. A group is one state of the batch: two words.
-GROUP_SLOT = 0  # its slot
-GROUP_STATE = 1  # its position; once it is expanded: bit 0, whether it ends; COUNTED, how many successors; above, their index
-COUNTED = (1 << 32) - 2
-
-
-def mark(context: int, worker: int, marks: int, first: int, last: int, down: int) -> int:
-    """Mark the states from `first` up to `last`, or with `down` from the last to the first, in which an execution can end
-    or that have a marked successor: a byte for each slot of the table. How many are newly marked. All of them have been
-    expanded before."""
-    newly = 0
-    while first < last:
-        begin = max(last - BATCH, first) if down else first
-        end = min(begin + BATCH, last)
-        groups = find_unmarked(context, worker, marks, begin, end, down)
-        group = 0
-        while group < groups:
-            after = expand_groups(context, worker, group, groups)
-            newly += mark_groups(context, worker, marks, group, after)
-            group = after
-        if down:
-            last = begin
-        else:
-            first = end
-    return newly
-
-
-def find_unmarked(context: int, worker: int, marks: int, first: int, last: int, down: int) -> int:
-    """A group for each state without a mark, in that order; how many."""
-    groups = load(worker, P_GROUPS)
-    hashes = load(worker, P_HASHES)
-    table = load(context, C_TABLE)
-    lines = load(context, C_LINES)
-    for index in range(first, last):
-        one = first_hash(kept(context, index))
-        store(hashes, index - first, one)
-        prefetch(table + (home_line(one, lines) << LINE_LOG))
-    for number in range(last - first):
-        index = last - 1 - number if down else first + number
-        one = load(hashes, index - first)
-        slot = locate(table, lines, one, second_hash(kept(context, index), one))
-        prefetch(marks + slot)
-        store(groups + 16 * number, GROUP_SLOT, slot)
-        store(groups + 16 * number, GROUP_STATE, index)
-    left = 0
-    for number in range(last - first):
-        slot = load(groups + 16 * number, GROUP_SLOT)
-        index = load(groups + 16 * number, GROUP_STATE)
-        store(groups + 16 * left, GROUP_SLOT, slot)
-        store(groups + 16 * left, GROUP_STATE, index)
-        left += load8(marks, slot) == 0
-    return left
-
-
-def expand_groups(context: int, worker: int, first: int, last: int) -> int:
-    """Expand groups until BATCH successors are there, and hash the first of each; the first group not expanded."""
-    groups = load(worker, P_GROUPS)
-    out = load(worker, P_OUT)
-    hashes = load(worker, P_HASHES)
-    pending = 0
-    while first < last and pending < BATCH:
-        group = groups + 16 * first
-        state = kept(context, load(group, GROUP_STATE))
-        r = call(load(context, C_EXPAND), state, out + pending * (8 * W), load(worker, P_NOTE))
-        count = r & COUNT_MASK
-        ends = (shift_right(r, FLAGS_AT) & END) != 0
-        if count > 0:
-            hash_more(context, out, hashes, pending, pending + 1)
-        store(group, GROUP_STATE, pending << 32 | count << 1 | ends)
-        pending += count
-        first += 1
-    return first
-
-
-def mark_groups(context: int, worker: int, marks: int, first: int, last: int) -> int:
-    """Mark those that end or have a marked successor; how many. Mostly the first successor is, so the others are looked up
-    only where it is not, after that of all groups."""
-    groups = load(worker, P_GROUPS)
-    hashes = load(worker, P_HASHES)
-    for number in range(first, last):
-        state = load(groups + 16 * number, GROUP_STATE)
-        if state & COUNTED:
-            slot = slot_of(context, worker, state >> 32)
-            prefetch(marks + slot)
-            store(hashes + (state >> 32) * hash_size(), 0, slot)
-    newly = 0
-    left = 0
-    for number in range(first, last):
-        slot = load(groups + 16 * number, GROUP_SLOT)
-        state = load(groups + 16 * number, GROUP_STATE)
-        reached = state & 1
-        if reached == 0 and state & COUNTED:
-            reached = load8(marks, load(hashes + (state >> 32) * hash_size(), 0))
-        if reached:
-            store8(marks, slot, 1)
-            newly += 1
-        elif state & COUNTED:
-            store(groups + 16 * (first + left), GROUP_SLOT, slot)
-            store(groups + 16 * (first + left), GROUP_STATE, state)
-            hash_more(context, load(worker, P_OUT), hashes, state >> 32, (state >> 32) + ((state & COUNTED) >> 1))
-            left += 1
-    for number in range(first, first + left):
-        state = load(groups + 16 * number, GROUP_STATE)
-        for successor in range(state >> 32, (state >> 32) + ((state & COUNTED) >> 1)):
-            if load8(marks, slot_of(context, worker, successor)):
-                store8(marks, load(groups + 16 * number, GROUP_SLOT), 1)
-                newly += 1
-                break
-    return newly
-
-
-def slot_of(context: int, worker: int, successor: int) -> int:
-    """The slot of a hashed successor; all are in the table."""
-    entry = load(worker, P_HASHES) + successor * hash_size()
-    state = load(worker, P_OUT) + successor * (8 * W)
-    return locate(load(context, C_TABLE), load(context, C_LINES), load(entry, 0), second_of(state, entry))
-
-
-def unmarked(context: int, worker: int, marks: int, first: int, last: int) -> int:
-    """Log the number of each state from `first` up to `last` without a mark; gives what `ancestors` gives."""
-    groups = load(worker, P_GROUPS)
-    while first < last and load(worker, P_LOG_USED) + BATCH <= load(worker, P_LOG_SIZE):
-        after = min(first + BATCH, last)
-        for group in range(find_unmarked(context, worker, marks, first, after, 0)):
-            log_number(worker, load(groups + 16 * group, GROUP_STATE))
-        first = after
-    return first
-
-
-ENTRIES = (run, insert_one, enter, finish, find, ancestors, mark, unmarked, grow, settle)
+ENTRIES = (run, insert_one, enter, finish, find, ancestors, members, grow, settle)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
-from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, REPEATED, TOO_LONG
+from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, TOO_LONG
 from lockverse.codegen.model import Model
 from lockverse.codegen.symmetry import canonical
 from lockverse.ir.coverage import Item
@@ -37,6 +37,7 @@ from .observer import Expansion, Observer, Violation
 from .search import FAULT_RANK, Engine, Failing, Progress, Result
 from .shortest import Move, Target, best
 from .table import Functions, Shape, Store, TableFull
+from .turning import Walks
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,6 @@ CAREFUL_FROM: Final = 5 << 19  # lines from which they grow by two ninths only: 
 SLICE: Final = 4096  # batches between two looks at the clock: some tens of milliseconds
 FIRST_KEPT: Final = 1 << 16  # states that the queue keeps at first
 KEPT_BYTES: Final = 4 << 20  # of states: up to there the queue keeps all, beyond only those of two levels
-KEPT_BYTES_LOOPS: Final = 64 << 20  # the same if loops are looked for, which takes all states, at the end
 PARALLEL_FROM: Final = 4096  # states of a level from which a second thread is worth its start
 BETTER_AFTER: Final = 0.1  # seconds from which it is worth compiling again, for code that is faster
 MOST_BYTES: Final = 1 << 40  # reserved for the table or the queue where no bound on memory says less
@@ -64,14 +64,12 @@ class Void(Exception):
 
 
 class Compiled(Struct, frozen=True):
-    """A model with its machine code and the kernel for its shape. `may_repeat`: an execution may come back to a state. `better` compiles
-    code that is faster; None if there is none."""
+    """A model with its machine code and the kernel for its shape. `better` compiles code that is faster; None if there is none."""
 
     model: Model
     library: Library
     functions: Functions
     seconds: float
-    may_repeat: bool
     better: Callable[[], tuple[Library, Functions]] | None = None
 
     def pack(self, state: MachineState) -> tuple[int, ...] | int:
@@ -178,7 +176,10 @@ class NativeSearch:
             depth += first < last
         if self.found:
             return self._result(depth, failing=self._best(), complete=first >= last)
-        return self._result(depth, failing=self._whole(), complete=True)
+        whole = self._whole(depth)
+        if isinstance(whole, BoundHit):
+            return self._result(depth, bound=whole)
+        return self._result(depth, failing=whole, complete=True)
 
     # One level
 
@@ -220,7 +221,7 @@ class NativeSearch:
         if compiled.better is None or began - self.began < BETTER_AFTER:
             return
         library, functions = compiled.better()
-        self.compiled = Compiled(compiled.model, library, functions, compiled.seconds + time.monotonic() - began, compiled.may_repeat)
+        self.compiled = Compiled(compiled.model, library, functions, compiled.seconds + time.monotonic() - began)
         self.store.use(functions, *self._addresses())
         self.cpu += time.process_time() - cpu
 
@@ -258,8 +259,7 @@ class NativeSearch:
             return hit("states", self.bounds.states or store.limit)
         if store.states < store.context.words[kernel.C_QUEUE_END]:
             return None  # another worker has seen to it
-        most = KEPT_BYTES_LOOPS if self.compiled.may_repeat else KEPT_BYTES
-        if not self.keep and 2 * store.capacity * 8 * self.compiled.shape.words > most and self.levels[-2] > store.lost:
+        if not self.keep and 2 * store.capacity * 8 * self.compiled.shape.words > KEPT_BYTES and self.levels[-2] > store.lost:
             store.keep_from(self.levels[-2])
         elif not store.widen():
             return hit("memory", self.bounds.memory or memory_used())
@@ -397,25 +397,30 @@ class NativeSearch:
 
     # What is wrong with the whole
 
-    def _whole(self) -> Failing | None:
+    def _whole(self, depth: int) -> Failing | BoundHit | None:
         kinds = [Reason(one.kind) for one in self.machine.linked.program.properties]
         witness = self.store.witness()
         asked = [number for number, kind in enumerate(kinds) if kind is Reason.SOMETIMES]
         for bit, number in enumerate(asked):
             if not witness >> bit & 1:
                 return Failing(Reason.SOMETIMES, (), 0, number)
-        repeated = self.store.noted() & REPEATED  # no move came back in a loop: nothing can spin
-        return self._spinning() if self.compiled.may_repeat and repeated else None
+        return self._spinning(depth) if self.store.total(kernel.P_TURNED) else None
 
-    def _spinning(self) -> Failing | None:
-        """States from which no execution can end, if there are any: those that marking backwards from the ends does not
-        reach. The observers say what is wrong with the graph of just them."""
+    def _spinning(self, depth: int) -> Failing | BoundHit | None:
+        """Look for components that no move leaves and in which no execution can end."""
+        walks = Walks(self.store, self.compiled.library.address("forward"))
+        while walks.go_on():
+            bound = self._bound(depth, self.store.states)
+            if bound is not None:
+                return bound
+        caught = walks.caught()
+        return self._spins(caught) if caught else None
+
+    def _spins(self, caught: list[tuple[int, ...]]) -> Failing | None:
+        """What the observers say is wrong with the graph of these states alone."""
         if self.store.lost:
-            return self._again()._spinning()
-        unmarked = self.store.unmarked()
-        if not unmarked:
-            return None
-        graph = self._graph_of(unmarked)
+            return self._again()._spins(caught)
+        graph = self._graph_of(self.store.members(caught))
         for observer in self.observers:
             # A `sometimes` is not the graph's business: the kernel has looked at all states, the observer at none.
             wrong = [one for one in observer.on_explored(graph) if one[1].reason is not Reason.SOMETIMES]

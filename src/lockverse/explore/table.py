@@ -18,11 +18,12 @@ from msgspec import Struct, field
 
 from lockverse.jit.dialect import in_python
 
-from . import hashing, kernel
+from . import endless, hashing, kernel
 
 if TYPE_CHECKING:
     from lockverse.jit.machine_code import Level, Library
 
+ENTRIES = (*kernel.ENTRIES, *endless.ENTRIES)
 WORD = 8  # bytes
 PAGE = 4096
 ONE_WORD_BITS, TWO_WORD_BITS, WIDE_BITS = 60, 78, 127  # what slots hold exactly: of 8 bytes with one word and two; of 16
@@ -86,7 +87,7 @@ Functions = Mapping[str, Callable[..., int]]
 
 def interpreted(shape: Shape) -> Functions:
     """The kernel under plain Python: the same results, slowly, and one thread only."""
-    return in_python(kernel.ENTRIES, shape.constants)
+    return in_python(ENTRIES, shape.constants)
 
 
 def compiled(shape: Shape, level: Level = "full") -> Functions:
@@ -104,20 +105,20 @@ def compiled_soon(shape: Shape) -> tuple[Functions, bool]:
     return _functions(library), best
 
 
-_NAMES = tuple(f.__name__ for f in kernel.ENTRIES)
+_NAMES = tuple(f.__name__ for f in ENTRIES)
 
 
 def _writer(shape: Shape) -> Callable[[], str]:
     def write() -> str:
         from lockverse.jit.lower import lower
 
-        return lower(kernel.ENTRIES, shape.constants)
+        return lower(ENTRIES, shape.constants)
 
     return write
 
 
 def _functions(library: Library) -> Functions:
-    return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in kernel.ENTRIES}
+    return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in ENTRIES}
 
 
 def _source(shape: Shape) -> str:
@@ -128,7 +129,8 @@ def _source(shape: Shape) -> str:
 def _sources() -> str:
     """What the kernel's IR is made from: to write it takes longer than all else about it, once its object is kept."""
     package = Path(__file__).parent.parent
-    files = [package / "explore/kernel.py", package / "explore/hashing.py", package / "codegen/lower.py", *sorted((package / "jit").glob("*.py"))]
+    files = [package / f"explore/{name}.py" for name in ("kernel", "hashing", "endless")]
+    files += [package / "codegen/lower.py", *sorted((package / "jit").glob("*.py"))]
     return "".join(one.read_text(encoding="utf-8") for one in files)
 
 
@@ -309,6 +311,7 @@ class Store(Struct):
     most: int  # states that the queue can be widened to
     limit: int  # states that there may be
     lost: int = 0  # states before it may be overwritten
+    other: Table | None = None  # the second table of the kernel
     workers: list[Worker] = field(default_factory=list)
 
     @classmethod
@@ -337,14 +340,14 @@ class Store(Struct):
         out = Region((kernel.BATCH + widest) * self.shape.words * WORD)
         hashes = Region((kernel.BATCH + widest) * kernel.HASH_BYTES)
         note = Region(max(note_words, 1) * WORD)
-        groups = Region(kernel.BATCH * 2 * WORD)
+        turning = Region((self.table.most_lines + hashing.FURTHEST) * self.shape.slots * self.shape.words * WORD)
         chosen = Region((kernel.BATCH + widest) * WORD)
         log = Region(LOG_ENTRIES * (self.shape.words + 1) * WORD)
         words = block.words
         words[kernel.P_OUT], words[kernel.P_HASHES], words[kernel.P_NOTE] = out.address, hashes.address, note.address
         words[kernel.P_LOG], words[kernel.P_LOG_SIZE] = log.address, log.size // WORD
-        words[kernel.P_GROUPS], words[kernel.P_CHOSEN] = groups.address, chosen.address
-        return Worker(block, log, (out, hashes, note, groups, chosen))
+        words[kernel.P_TURNING], words[kernel.P_CHOSEN] = turning.address, chosen.address
+        return Worker(block, log, (out, hashes, note, turning, chosen))
 
     @property
     def note(self) -> Sequence[memoryview]:
@@ -375,13 +378,6 @@ class Store(Struct):
     def total(self, counter: int) -> int:
         """A counter, over all workers."""
         return sum(worker.block.words[counter] for worker in self.workers)
-
-    def noted(self) -> int:
-        """All flags of all expansions."""
-        found = 0
-        for worker in self.workers:
-            found |= worker.block.words[kernel.P_NOTED]
-        return found
 
     def exercised(self, first: int, count: int) -> bytes:
         """What the workers' notes have behind that word, so many bytes: not 0 where a worker has put something."""
@@ -444,6 +440,11 @@ class Store(Struct):
 
     def ancestors(self, wanted: Sequence[Sequence[int]], first: int, last: int) -> list[int]:
         """The numbers of the states from `first` up to `last` with a successor among the wanted ones."""
+        self._set_other(wanted)
+        return self._logged(self.functions["ancestors"], first, last)
+
+    def _set_other(self, wanted: Sequence[Sequence[int]]) -> None:
+        """Have the wanted states in the second table."""
         lines = max(2 * len(wanted) // self.shape.slots, 1)
         table = Table(self.shape, self.functions, lines, max(4 * lines, self.shape.fewest_lines), huge=False)
         words = Region(kernel.CONTEXT_WORDS * WORD)
@@ -455,32 +456,19 @@ class Store(Struct):
                 words.words[kernel.C_LINES] = table.lines
         self.context.words[kernel.C_OTHER_TABLE] = table.memory.address
         self.context.words[kernel.C_OTHER_LINES] = table.lines
-        return self._logged(self.functions["ancestors"], (), first, last)
+        self.other = table
 
-    def unmarked(self) -> list[int]:
-        """The numbers of the states from which no state is reached in which an execution can end."""
-        marks = Region(self.table.slots, huge=True)
-        left = self.states - self._mark(marks, 0, 1, True)
-        down = left == self.states  # ends are mostly deep; but if the first state is one, others lead back to it
-        idle = 0
-        while left and idle < 2:  # downwards a round follows moves to new states, upwards those back to old ones
-            newly = self._mark(marks, 0, self.states, down)
-            idle = 0 if newly else idle + 1
-            left -= newly
-            down = not down
-        return self._logged(self.functions["unmarked"], (marks.address,), 0, self.states) if left else []
+    def members(self, wanted: Sequence[Sequence[int]]) -> list[int]:
+        """The numbers of the wanted states, in order."""
+        self._set_other(wanted)
+        return self._logged(self.functions["members"], 0, self.states)
 
-    def _mark(self, marks: Region, first: int, last: int, down: bool) -> int:
-        pieces = [(begin, min(begin + STATES_A_CALL, last)) for begin in range(first, last, STATES_A_CALL)]
-        given = self.context.address, self.workers[0].address, marks.address
-        return sum(self.functions["mark"](*given, *piece, down) for piece in (reversed(pieces) if down else pieces))
-
-    def _logged(self, function: Callable[..., int], arguments: tuple[int, ...], first: int, last: int) -> list[int]:
+    def _logged(self, function: Callable[..., int], first: int, last: int) -> list[int]:
         """The numbers that a function logs, called again where it stops."""
         found: list[int] = []
         while first < last:
             until = min(first + STATES_A_CALL, last)
-            first = function(self.context.address, self.workers[0].address, *arguments, first, until)
+            first = function(self.context.address, self.workers[0].address, first, until)
             found += [number for (number,) in self.workers[0].take_log(1)]
         return found
 

@@ -1,10 +1,14 @@
 """Can a thread come back to a position with everything as it was? If none can, no execution is endless.
 
 A loop that counts a register up, and never otherwise changes it, makes progress each time round: `for i in range(n)` is
-one. Every other loop with a step in it may come back, as a retry loop does. Leaves out loops that memory makes finite.
+one. Every other loop with a step in it may come back, as a retry loop does. Such a loop has turns: places of which everyone
+who goes round passes one. So executions that pass none never come back to a state, and whoever looks for those that go on for
+ever has to look only at states from which every move passes one. Leaves out loops that memory makes finite.
 """
 
 from __future__ import annotations
+
+from msgspec import Struct
 
 from lockverse.ir import ops
 from lockverse.ir.ops import Imm, Reg
@@ -13,23 +17,40 @@ from lockverse.ir.program import Code
 from .registers import successors, writes
 
 
-def repeating(code: Code) -> frozenset[tuple[int, int]]:
-    """Jumps (from, to), one of which at least every execution takes that comes back to where it was: none if every loop of
-    the code, with a step in it, counts up a register of its own."""
+class Turns(Struct, frozen=True):
+    """The turns of a code: steps at rest, by where they are, and jumps (from, to)."""
+
+    rests: frozenset[int] = frozenset()
+    jumps: frozenset[tuple[int, int]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.rests or self.jumps)
+
+
+def turns(code: Code) -> Turns:
+    """Places of which every execution that comes back to where it was passes one at least: none if every loop of the code, with a
+    step in it, counts up a register of its own."""
     met = frozenset(target for at, op in enumerate(code.ops) if isinstance(op, ops.Jump | ops.Branch) for target in successors(op, at))
-    return frozenset(jump for loop in components(code, set(range(len(code.ops)))) for jump in _back(code, met, loop))
+    found = [one for loop in components(code, set(range(len(code.ops)))) for one in _turns(code, met, loop)]
+    return Turns(frozenset().union(*(one.rests for one in found)), frozenset().union(*(one.jumps for one in found)))
 
 
-def _back(code: Code, met: frozenset[int], loop: set[int]) -> list[tuple[int, int]]:
-    """Such jumps of a loop: those to its first op, and then those of the loops that are left inside without that op. A loop
-    that counts has none of its own: going round it changes a register for good."""
+def _turns(code: Code, met: frozenset[int], loop: set[int]) -> list[Turns]:
+    """Those of a loop: its steps at rest, so that every other move leads to where it can end, or if it has none the jumps to its first op;
+    and then those of the loops that are left inside without these ops. A loop that counts has none of its own: going round it
+    changes a register for good."""
     if not any(isinstance(code.ops[pc], ops.Step) for pc in loop):
         return []
-    counting = {pc for pc in loop if _counts(code, met, loop, pc)}
     first = min(loop)
-    found = [] if counting else [(pc, first) for pc in sorted(loop) if first in successors(code.ops[pc], pc)]
-    inner = components(code, loop - (counting or {first}))
-    return found + [jump for one in inner for jump in _back(code, met, one)]
+    cut = {pc for pc in loop if _counts(code, met, loop, pc)}
+    found = Turns()
+    if not cut:
+        cut = {pc for pc in loop if isinstance(op := code.ops[pc], ops.Step) and op.rest}
+        found = Turns(rests=frozenset(cut))
+    if not cut:
+        cut = {first}
+        found = Turns(jumps=frozenset((pc, first) for pc in loop if first in successors(code.ops[pc], pc)))
+    return [found, *(one for inner in components(code, loop - cut) for one in _turns(code, met, inner))]
 
 
 def _counts(code: Code, met: frozenset[int], loop: set[int], pc: int) -> bool:
