@@ -28,12 +28,12 @@ SCENES = [
     ("ladder/ladder.py", "rung_p", {"cgroup": "v1"}), ("ladder/ladder.py", "rung_p", {"cgroup": "v2"}),
     *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
     ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
-    ("ladder/sizes.py", "moves", {"others": "1"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
     ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
     ("ladder/huge.py", "moved", {"memcg_lock": "False"}), ("ladder/huge.py", "moved", {"scenario": "unmap_here", "memcg_lock": "False"}),
     ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
+    ("ladder/sizes.py", "moves", {"others": "1"}), ("ladder/movers.py", "two_movers", {}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
@@ -69,7 +69,6 @@ EXCUSES = {
     "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
     "mem_cgroup_count_precharge: down_read(mm.mmap_lock)": "a wrong count is given back at the end",
     "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
-    "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
 
 _UNLOCK = memcontrol.__dict__["__folio_memcg_unlock"]

@@ -127,6 +127,11 @@ def huge_mapcounts_are_right(head, pmds, first, second):
     return atomic_read(head.compound_mapcount) == pmds - 1 and small
 
 
+def references_are_exact(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """Each page of a group, none of which has gone yet, holds one reference of it, and the group has one of its own."""
+    return atomic_long_read(memcg.css_refcnt) == 1 + owned(memcg, p) + owned(memcg, q) + owned(memcg, r)
+
+
 def owned(memcg, p: ptr[page]):
     """1 if the page is charged to the group."""
     return 1 if p and p.memcg_data == memcg else 0

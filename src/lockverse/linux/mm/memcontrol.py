@@ -485,14 +485,13 @@ def mem_cgroup_walk_and_move(mm):
 
 def mem_cgroup_move_charge(mm):
     """Move the charges of an mm, or of the vma that stands for it: first everybody learns that folio_memcg_lock takes the move lock now."""
-    from_ = mc.from_
-    atomic_inc(from_.moving_account)
+    atomic_inc(mc.from_.moving_account)
     synchronize_rcu()
     if hasattr(mm, "mmap"):
         mem_cgroup_walk_and_move(mm)
     else:
         mem_cgroup_move_charge_pte_range(mm)
-    atomic_dec(from_.moving_account)
+    atomic_dec(mc.from_.moving_account)
 
 
 def mem_cgroup_clear_moving_task():
