@@ -1,10 +1,11 @@
 """Two tasks go to other groups at once, and the charges of both with them: what keeps the two moves apart, and what would be left if nothing did.
 
-Process 1 and process 2 map the same pages of a file, and each is written into cgroup.procs of a group. In Linux 6.1 cgroup_mutex is held from can_attach through
-post_attach, so there is one move at a time, and the one `mc` is its own. With the mutex over each of the two by itself the second move notes itself over the first;
-without any the first move ends the second under its feet. `movers_meet` has movers with an `mc` of their own each, and no mutex: nobody proposed
-that, and it is here to show what is left to keep two of them off one page, which is the isolation off the LRU or the folio lock, and that the page's
-group is looked at once more under it. Left out: the rest of what cgroup_mutex guards, mc.lock, the waiters for a move.
+Process 1 and process 2 map the same pages of a file, and each is written into cgroup.procs of a group. In Linux 6.1 cgroup_mutex is held from
+can_attach through post_attach, so there is one move at a time, and the one `mc` is its own. With the mutex over each of the two by itself the
+second move notes itself over the first; without any the first move ends the second under its feet. `movers_meet` has movers with an `mc` of
+their own each, and no mutex: nobody proposed that, and it is here to show what is left to keep two of them off one page, which is the isolation
+off the LRU or the folio lock, and that the page's group is looked at once more under it. Left out: the rest of what cgroup_mutex guards,
+mc.lock, the waiters for a move.
 """
 from lockverse import *
 from lockverse.linux.boot import file_mapping, file_page, gather, map_page, memory_cgroup, new_mm, vma_of

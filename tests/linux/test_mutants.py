@@ -34,11 +34,13 @@ SCENES = [
     ("ladder/huge.py", "moved", {"memcg_lock": "False"}), ("ladder/huge.py", "moved", {"scenario": "unmap_here", "memcg_lock": "False"}),
     ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
     ("ladder/sizes.py", "moves", {"others": "1"}), ("ladder/movers.py", "two_movers", {}),
+    ("ladder/memsw.py", "memory_and_swap", {"scene": "swapped in"}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
 ALONE = "nobody else is at the same table, page or counter in these scenes"
 PMD = "redundant, as the mover holds the lock of a pmd that maps the page: schemes/ladder/huge.py"
+IDS = "guards the way from an id to its group, which is a pointer here"
 LISTS = "guards lists that are not modelled"
 EXCUSES = {
     "__mod_lruvec_page_state: rcu_read_lock()": RCU,
@@ -55,6 +57,9 @@ EXCUSES = {
     "cgroup_rstat_updated: spin_lock(locks.cpu_lock[cpu])": ALONE,
     "cgroup_rstat_flush: spin_lock(locks.lock)": ALONE,
     "cgroup_rstat_flush: spin_lock(locks.cpu_lock[cpu])": ALONE,
+    "mem_cgroup_swapin_charge_folio: rcu_read_lock()": IDS,
+    "mem_cgroup_uncharge_swap_memsw: rcu_read_lock()": IDS,
+    "read_swap_cache_async: folio_lock(folio)": "the page is not on the LRU before it is read, so nobody can isolate it",
     "reparent_state_local: spin_lock(locks.lock)": ALONE,
     "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
