@@ -57,6 +57,12 @@ def map_swap(mm, addr, slot):
     slot.count.counter += 1
 
 
+def put_on_list(one, memcg):
+    """Let a page be on the list of its group."""
+    one.on_list = memcg
+    memcg.lruvec.lru_size += 1
+
+
 def file_mapping(can_writeback=True):
     """A file."""
     return address_space(can_writeback=can_writeback)
@@ -162,5 +168,5 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 __all__ = [
     "anon_page", "cache_in_tlbs", "charge_memsw", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page", "map_swap",
-    "memory_cgroup", "mm_of", "new_mm", "start_move", "swap_record", "vma_of",
+    "memory_cgroup", "mm_of", "new_mm", "put_on_list", "start_move", "swap_record", "vma_of",
 ]  # fmt: skip

@@ -149,6 +149,20 @@ def swap_is_counted(memcg, slot, other: ptr[swap_slot] = NULL):
     return atomic_long_read(memcg.state[MEMCG_SWAP]) == count and refcount_read(memcg.id_ref) == 1 + count
 
 
+def lists_are_right(memcg, p, q: ptr[page] = NULL):
+    """The pages on a group's list are its own, and its size is their number."""
+    return memcg.lruvec.lru_size == _listed(memcg, p) + _listed(memcg, q)
+
+
+def is_on_its_list(memcg, p):
+    """A page of a group that is on a list is on the list of that group."""
+    return not p.lru or p.on_list == memcg
+
+
+def _listed(memcg, p: ptr[page]):
+    return 1 if p and p.on_list == memcg else 0
+
+
 def owned(memcg, p: ptr[page]):
     """1 if the page is charged to the group."""
     return 1 if p and p.memcg_data == memcg else 0

@@ -38,6 +38,14 @@ class memcg_vmstats:
 
 
 @struct
+class lruvec:
+    """A group's list of pages to reclaim from (mmzone.h): its lock, and how many pages it has. Used where mm/lruvec.py is applied."""
+
+    lru_lock: spinlock_t
+    lru_size: s64
+
+
+@struct
 class mem_cgroup:
     """A memory control group."""
 
@@ -52,6 +60,7 @@ class mem_cgroup:
     css_dying: bool
     css_freed: bool
     vmstats: memcg_vmstats
+    lruvec: lruvec
     parent: ptr[mem_cgroup]
 
 
