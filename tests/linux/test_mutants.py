@@ -35,13 +35,14 @@ SCENES = [
     ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
     ("ladder/sizes.py", "moves", {"others": "1"}), ("ladder/movers.py", "two_movers", {}),
     ("ladder/memsw.py", "memory_and_swap", {"scene": "swapped in"}),
+    ("ladder/lruvec.py", "moved_between_lists", {}), ("ladder/lruvec.py", "lists_reparented", {}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
 ALONE = "nobody else is at the same table, page or counter in these scenes"
 PMD = "redundant, as the mover holds the lock of a pmd that maps the page: schemes/ladder/huge.py"
 IDS = "guards the way from an id to its group, which is a pointer here"
-LISTS = "guards lists that are not modelled"
+LISTS = "guards lists, which this scene has not: schemes/ladder/lruvec.py does without it"
 EXCUSES = {
     "__mod_lruvec_page_state: rcu_read_lock()": RCU,
     "mod_state_of_living: rcu_read_lock()": RCU,
@@ -60,8 +61,9 @@ EXCUSES = {
     "mem_cgroup_swapin_charge_folio: rcu_read_lock()": IDS,
     "mem_cgroup_uncharge_swap_memsw: rcu_read_lock()": IDS,
     "read_swap_cache_async: folio_lock(folio)": "the page is not on the LRU before it is read, so nobody can isolate it",
+    "folio_lruvec_lock_7_1: rcu_read_lock()": "a group's lifetime only, which these scenes do not end",
     "reparent_state_local: spin_lock(locks.lock)": ALONE,
-    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
+    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": "guards the list of a group's obj_cgroups, which is one",
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
     "drain_all_stock: mutex_trylock(charging.percpu_charge_mutex)": "saves work: nothing is asked of a CPU twice anyhow",
