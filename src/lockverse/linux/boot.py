@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from lockverse.linux.include.huge_mm import HPAGE_PMD_NR, compound_page
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
-from lockverse.linux.include.mm_types import address_space, mm_of_tables, mm_struct, page, pte_state, swap_slot, vm_area_struct
+from lockverse.linux.include.mm_types import (
+    address_space,
+    mm_of_tables,
+    mm_struct,
+    page,
+    pte_state,
+    swap_slot,
+    vm_area_struct,
+)
 from lockverse.linux.include.mmzone import MEMCG_SWAP, NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mmu_gather import mmu_gather
