@@ -30,7 +30,15 @@ from lockverse.linux.include.errno import EFAULT, ENOMEM
 from lockverse.linux.include.huge_mm import huge_gather, huge_mm_struct, huge_vma
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
 from lockverse.linux.include.mm_types import page, pte_state, swap_slot, vm_area_struct
-from lockverse.linux.include.mmzone import MEMCG_SWAP, NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES, PGPGIN, PGPGOUT
+from lockverse.linux.include.mmzone import (
+    MEMCG_SWAP,
+    NR_ANON_MAPPED,
+    NR_ANON_THPS,
+    NR_FILE_MAPPED,
+    NR_FILE_PAGES,
+    PGPGIN,
+    PGPGOUT,
+)
 from lockverse.linux.invariants import (
     anon_mapped_is_counted,
     anon_thps_are_counted,
