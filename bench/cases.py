@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 HOLDS, BROKEN = "holds", "broken"
 BEFORE, AFTER = 0, 1  # the peers' VARIANT of m1
-LINUX = "linux"  # schemes/ladder/sizes.py: the modelled kernel's whole move of charges
+LINUX = "linux"  # schemes/ladder/sizes.py and movers.py: the modelled kernel's whole move of charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ CASES = (
     *(Case(f"K{number}", LINUX, given, HOLDS, None, 1000, f"linux 6.1, a whole move of charges, {title}", _VERDICT)
       for number, (title, given) in enumerate((
           ("1 unmapper", {"others": 1}), ("3 unmappers", {"others": 3}), ("2 unmappers, 2 pages", {"others": 2, "pages": 2}),
-          ("2 unmappers, 2 moves, exit", {"others": 2, "groups": 3, "exits": 1})), 1)),
+          ("2 unmappers, 2 moves, exit", {"others": 2, "groups": 3, "exits": 1}),
+          ("2 movers, 2 unmappers, 2 pages", {"movers": 2, "others": 2, "pages": 2})), 1)),
     Case("B0", "m2", {"N": 3}, HOLDS, 2_054, 1000, "filter lock, 3 CPUs", _GROWTH),
     *(Case(f"P{n}", "m3", {"N": n, "ASYM": 1}, HOLDS, states, max(1000, states), f"philosophers, {n}", _GROWTH)
       for n, states in ((4, 79), (5, 261), (6, 862), (7, 2_847), (8, 9_403), (9, 31_056), (11, 338_769))),
@@ -102,7 +103,8 @@ def scheme(case: Case) -> tuple[str, str, dict[str, int]]:
     """The same for lockverse: the file in models/, the scheme, and its parameters."""
     given = case.parameters
     if case.model == LINUX:
-        return "../../schemes/ladder/sizes.py", "moves", {name: bool(value) if name == "exits" else value for name, value in given.items()}
+        file, name = ("movers.py", "two_movers") if given.get("movers") == 2 else ("sizes.py", "moves")
+        return f"../../schemes/ladder/{file}", name, {one: bool(value) if one == "exits" else value for one, value in given.items() if one != "movers"}
     if case.model == "m1":
         names = {"unmappers": "U", "mappers": "A", "pages": "P", "movers": "V"}
         name = "for_ever" if given["LOOP"] else "before" if given["VARIANT"] == BEFORE else "after"

@@ -37,11 +37,13 @@ def truncate(p, tlb, vma):
 
 
 @scheme
-def books_after(version: Literal["6.1", "6.3"], path: Path):
+def books_after(version: Literal["6.1", "6.3"], path: Path, others: range(0, 3) = 0, nested: bool = False):
+    """`others`: processes of memcg1 that map the page too and unmap it."""
     if version == "6.3":
         apply(delayed_rmap.PATCHES, rmap_without_memcg_lock.PATCHES, move_locked_pages.PATCHES)
-    memcg1 = memory_cgroup()
-    memcg2 = memory_cgroup()
+    top = memory_cgroup() if nested else None
+    memcg1 = memory_cgroup(top)
+    memcg2 = memory_cgroup(top)
     anon = path in ("reclaim to swap", "fork", "copy on write")
     file = NULL if anon else file_mapping()
     p = anon_page(memcg1) if anon else file_page(memcg1, file)
@@ -55,6 +57,9 @@ def books_after(version: Literal["6.1", "6.3"], path: Path):
     vma1, vma2 = vma_of(mm1, file), vma_of(mm2, file)
     vmas = array[ptr[vm_area_struct], 1]([vma1])
     tlb = gather(vma1)
+    mms = [new_mm(memcg1) for _ in range(others)]
+    for mm in mms:
+        map_page(mm, 0, p, pte_state.readonly)
     mc = start_move(memcg1, memcg2)
     cpu(mem_cgroup_move_task, vma1)
     if path.startswith("reclaim"):
@@ -70,6 +75,8 @@ def books_after(version: Literal["6.1", "6.3"], path: Path):
         cpu(do_fault, vma1, 0, False)
     if path == "truncation":
         cpu(truncate, p, tlb, vma1)
+    for vma in [vma_of(mm, file) for mm in mms]:
+        cpu(zap_pte_range, gather(vma), vma)
     at_rest(lambda: file_mapped_is_counted(memcg1, p, new) and file_mapped_is_counted(memcg2, p, new), "mapped file pages are counted")
     at_rest(lambda: anon_mapped_is_counted(memcg1, p, new) and anon_mapped_is_counted(memcg2, p, new), "mapped anonymous pages are counted")
     at_rest(lambda: file_pages_are_counted(memcg1, p, new) and file_pages_are_counted(memcg2, p, new), "pages in the cache are counted")

@@ -44,9 +44,10 @@ def set_page_dirty(l):
 
 
 @scheme
-def interrupted_under_lock(fixed: bool = False):
+def interrupted_under_lock(fixed: bool = False, dirtiers: range(1, 4) = 1):
     if fixed:
         apply(account_irqsave)
     l = locks(pending=True)
     cpu(account, l)
-    cpu(set_page_dirty, l)
+    for _ in range(dirtiers):
+        cpu(set_page_dirty, l)

@@ -10,9 +10,9 @@ from lockverse.linux.scenes import unmap_write_store
 
 
 @scheme
-def store_while_unmapped(version: Literal["3.14", "6.1", "6.2"] = "6.1"):
+def store_while_unmapped(version: Literal["3.14", "6.1", "6.2"] = "6.1", stores: range(1, 3) = 1):
     if version == "3.14":
         apply(flush_after_ptl.PATCHES)
     if version == "6.2":
         apply(delayed_rmap.PATCHES)
-    memcg, file, p, mm, vma, vmas, tlb = unmap_write_store()
+    memcg, file, p, mm, vma, vmas, tlb = unmap_write_store(stores)

@@ -54,10 +54,11 @@ def folio_referenced(page):
 
 
 @scheme
-def referenced_while_exiting(delayed: bool = True):
+def referenced_while_exiting(delayed: bool = True, walkers: range(1, 4) = 1):
     if delayed:
         apply(exit_mmap_delays_rmap)
     av = anon_vma()
     p = page(mapcount=0, mapping=av)
     cpu(exit_mmap, p, av)
-    cpu(folio_referenced, p)
+    for _ in range(walkers):
+        cpu(folio_referenced, p)

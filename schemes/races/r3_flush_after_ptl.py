@@ -1,6 +1,6 @@
 """R3: as R1, older: the TLBs are flushed after the pte lock is dropped, so writeback that waits for the lock does not wait for the flush.
 
-Before 3.15; fixed by 1cf35d47712d ("mm: split 'tlb_flush_mmu()' into tlb flushing and memory freeing parts"). A second process maps the page all along: without it
+Before 3.15; fixed by 1cf35d47712d ("mm: split 'tlb_flush_mmu()' into tlb flushing and memory freeing parts"). A second process, or a third, maps the page all along: without it
 writeback does not look at the ptes at all, which is R1, and which the fix of 3.15 leaves.
 """
 from lockverse import *
@@ -14,18 +14,19 @@ from lockverse.linux.patches import flush_after_ptl
 
 
 @scheme
-def store_while_unmapped(fixed: bool = False):
+def store_while_unmapped(fixed: bool = False, others: Literal[1, 2] = 1):
     if not fixed:
         apply(flush_after_ptl.PATCHES)
     memcg = memory_cgroup()
     file = file_mapping()
     p = file_page(memcg, file)
-    mm, other = new_mm(memcg), new_mm(memcg)
+    mm, *rest = [new_mm(memcg) for _ in range(1 + others)]
     map_page(mm, 0, p, pte_state.dirty)
-    map_page(other, 0, p)
+    for other in rest:
+        map_page(other, 0, p)
     cache_in_tlbs(mm)
-    vma, vma_other = vma_of(mm, file), vma_of(other, file)
-    vmas = array[ptr[vm_area_struct], 2]([vma, vma_other])
+    vma, *more = [vma_of(one, file) for one in (mm, *rest)]
+    vmas = array[ptr[vm_area_struct], 1 + others]([vma, *more])
     tlb = gather(vma)
     cpu(zap_pte_range, tlb, vma)
     cpu(write_one_page, p, vmas)

@@ -84,25 +84,27 @@ flag_managed = [update_file_mapped_0c270f8f9988, counted_by_flag]
 
 
 @scheme
-def mapped_while_moved(fix: Literal["none", "8725d541"] = "none"):
+def mapped_while_moved(fix: Literal["none", "8725d541"] = "none", mappers: range(1, 4) = 1):
     """The mapper has raised the mapcount and not counted yet."""
     if fix == "8725d541":
         apply(flag)
     memcg1 = mem_cgroup()
     memcg2 = mem_cgroup()
     p = page(mapcount=-1, pc=page_cgroup(mem_cgroup=memcg1))
-    cpu(page_add_file_rmap, p)
+    for _ in range(mappers):
+        cpu(page_add_file_rmap, p)
     cpu(mem_cgroup_move_account, p, memcg1, memcg2)
     at_rest(lambda: memcg1.nr_mapped == 0 and memcg2.nr_mapped == 1, "memcg2 owns the page and counts it once")
 
 
 @scheme
-def mapped_again(fix: Literal["8725d541", "0c270f8f9988"] = "8725d541"):
+def mapped_again(fix: Literal["8725d541", "0c270f8f9988"] = "8725d541", mappers: range(1, 4) = 1):
     """An unmapper and a mapper; what the flag says in the end is what later moves go by."""
     apply(flag if fix == "8725d541" else flag_managed)
     memcg = mem_cgroup(nr_mapped=1)
     p = page(mapcount=0, pc=page_cgroup(mem_cgroup=memcg, file_mapped=True))
     cpu(page_remove_rmap, p)
-    cpu(page_add_file_rmap, p)
+    for _ in range(mappers):
+        cpu(page_add_file_rmap, p)
     at_rest(lambda: memcg.nr_mapped == 1, "the page is mapped and counted once")
     at_rest(lambda: p.pc.file_mapped, "and the flag says so")

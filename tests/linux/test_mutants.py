@@ -28,18 +28,21 @@ SCENES = [
     ("ladder/ladder.py", "rung_p", {"cgroup": "v1"}), ("ladder/ladder.py", "rung_p", {"cgroup": "v2"}),
     *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
     ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
-    ("ladder/sizes.py", "moves", {"others": "1"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
     ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
     ("ladder/huge.py", "moved", {"memcg_lock": "False"}), ("ladder/huge.py", "moved", {"scenario": "unmap_here", "memcg_lock": "False"}),
     ("charges/stock.py", "consumed", {}), ("charges/stock.py", "drained", {}), ("charges/stock.py", "freed_while_looked_at", {}),
+    ("ladder/sizes.py", "moves", {"others": "1"}), ("ladder/movers.py", "two_movers", {}),
+    ("ladder/memsw.py", "memory_and_swap", {"scene": "swapped in"}),
+    ("ladder/lruvec.py", "moved_between_lists", {}), ("ladder/lruvec.py", "lists_reparented", {}),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
 ALONE = "nobody else is at the same table, page or counter in these scenes"
 PMD = "redundant, as the mover holds the lock of a pmd that maps the page: schemes/ladder/huge.py"
-LISTS = "guards lists that are not modelled"
+IDS = "guards the way from an id to its group, which is a pointer here"
+LISTS = "guards lists, which this scene has not: schemes/ladder/lruvec.py does without it"
 EXCUSES = {
     "__mod_lruvec_page_state: rcu_read_lock()": RCU,
     "mod_state_of_living: rcu_read_lock()": RCU,
@@ -55,8 +58,12 @@ EXCUSES = {
     "cgroup_rstat_updated: spin_lock(locks.cpu_lock[cpu])": ALONE,
     "cgroup_rstat_flush: spin_lock(locks.lock)": ALONE,
     "cgroup_rstat_flush: spin_lock(locks.cpu_lock[cpu])": ALONE,
+    "mem_cgroup_swapin_charge_folio: rcu_read_lock()": IDS,
+    "mem_cgroup_uncharge_swap_memsw: rcu_read_lock()": IDS,
+    "read_swap_cache_async: folio_lock(folio)": "the page is not on the LRU before it is read, so nobody can isolate it",
+    "folio_lruvec_lock_7_1: rcu_read_lock()": "a group's lifetime only, which these scenes do not end",
     "reparent_state_local: spin_lock(locks.lock)": ALONE,
-    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": LISTS,
+    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": "guards the list of a group's obj_cgroups, which is one",
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
     "drain_all_stock: mutex_trylock(charging.percpu_charge_mutex)": "saves work: nothing is asked of a CPU twice anyhow",
@@ -69,7 +76,6 @@ EXCUSES = {
     "exit_mmap: down_write(mm.mmap_lock)": "nobody else has the mm",
     "mem_cgroup_count_precharge: down_read(mm.mmap_lock)": "a wrong count is given back at the end",
     "madvise_dontneed: down_read(mm.mmap_lock)": "keeps the vma, which nobody takes away",
-    "cgroup_attach_task: mutex_lock(cgroup.cgroup_mutex)": "one task moves",
 }
 
 _UNLOCK = memcontrol.__dict__["__folio_memcg_unlock"]

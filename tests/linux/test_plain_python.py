@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lockverse.lang import applied, array, atomic_long_read, atomic_read, ptr
+from lockverse.lang import applied, array, atomic_long_read, atomic_read, ptr, refcount_read
 from lockverse.lang.null import NULL
 from lockverse.linux.boot import (
     anon_page,
@@ -30,7 +30,15 @@ from lockverse.linux.include.errno import EFAULT, ENOMEM
 from lockverse.linux.include.huge_mm import huge_gather, huge_mm_struct, huge_vma
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
 from lockverse.linux.include.mm_types import page, pte_state, swap_slot, vm_area_struct
-from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES, PGPGIN, PGPGOUT
+from lockverse.linux.include.mmzone import (
+    MEMCG_SWAP,
+    NR_ANON_MAPPED,
+    NR_ANON_THPS,
+    NR_FILE_MAPPED,
+    NR_FILE_PAGES,
+    PGPGIN,
+    PGPGOUT,
+)
 from lockverse.linux.invariants import (
     anon_mapped_is_counted,
     anon_thps_are_counted,
@@ -42,6 +50,7 @@ from lockverse.linux.invariants import (
 )
 from lockverse.linux.kernel.cgroup import rstat
 from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, hierarchical, local
+from lockverse.linux.mm import memsw
 from lockverse.linux.mm.filemap import filemap_add_folio
 from lockverse.linux.mm.huge_memory import copy_huge_pmd, split_huge_pmd, zap_huge_pmd
 from lockverse.linux.mm.memcontrol import mc, mem_cgroup_can_attach, mem_cgroup_move_task
@@ -51,6 +60,7 @@ from lockverse.linux.mm.memory import (
     do_anonymous_page,
     do_fault,
     do_swap_page,
+    do_swap_page_read,
     wp_page_copy,
     zap_pte_range,
 )
@@ -190,6 +200,33 @@ def test_swap_out_and_in(version: str) -> None:
     zap(vma_of(other))
     assert shrink_folio(p, vmas, slot)
     assert slot.memcg is a and usage(a) == 0 and stat(a, NR_ANON_MAPPED) == 0
+
+
+def test_memory_and_swap(version: str) -> None:
+    """memory.memsw counts memory and swap: Documentation/admin-guide/cgroup-v1/memory.rst, 2.4. Swapped out, a page leaves memory and stays in it."""
+    top = memory_cgroup()
+    a, b = memory_cgroup(top), memory_cgroup(top)
+    mm, slot = new_mm(a), swap_slot()
+    vma, p = vma_of(mm), page(_mapcount=-1, _refcount=1, anon=True, swapbacked=True)
+    vmas = array[ptr[vm_area_struct], 1]([vma])
+
+    def counted(memcg: Any) -> tuple[int, int, int, int]:
+        return usage(memcg), int(atomic_long_read(memcg.memsw.usage)), stat(memcg, MEMCG_SWAP), refcount_read(memcg.id_ref)
+
+    with applied(memsw.PATCHES):
+        assert do_anonymous_page(vma, 0, p) == 0
+        assert (counted(a), counted(b), counted(top)) == ((1, 1, 0, 1), (0, 0, 0, 1), (1, 1, 0, 1))
+        assert shrink_folio(p, vmas, slot)
+        assert (counted(a), counted(b), counted(top)) == ((0, 1, 1, 2), (0, 0, 0, 1), (0, 1, 0, 1))
+        assert move(vma, a, b) == 0
+        assert (counted(a), counted(b), counted(top)) == ((0, 0, 0, 1), (0, 1, 1, 2), (0, 1, 0, 1))
+        new = page(_mapcount=-1, _refcount=1, anon=True, swapbacked=True)
+        assert do_swap_page_read(vma, 0, new) == 0 and new.memcg_data is b and slot.memcg is NULL
+        assert (counted(a), counted(b), counted(top)) == ((0, 0, 0, 1), (1, 1, 0, 1), (1, 1, 0, 1))
+        b.memsw.max = 1
+        assert do_anonymous_page(vma_of(mm, start=1, end=2), 1, page(_mapcount=-1, _refcount=1, anon=True)) == 0  # mm is in `a` still
+        assert move(vma_of(mm, start=1, end=2), a, b) == -ENOMEM
+        assert (counted(a), counted(b), counted(top)) == ((1, 1, 0, 1), (1, 1, 0, 1), (2, 2, 0, 1))
 
 
 def test_write_migrate_reclaim(version: str) -> None:

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from lockverse.linux.include.huge_mm import HPAGE_PMD_NR, compound_page
 from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
-from lockverse.linux.include.mm_types import address_space, mm_of_tables, mm_struct, page, pte_state, vm_area_struct
-from lockverse.linux.include.mmzone import NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES
+from lockverse.linux.include.mm_types import (
+    address_space,
+    mm_of_tables,
+    mm_struct,
+    page,
+    pte_state,
+    swap_slot,
+    vm_area_struct,
+)
+from lockverse.linux.include.mmzone import MEMCG_SWAP, NR_ANON_MAPPED, NR_ANON_THPS, NR_FILE_MAPPED, NR_FILE_PAGES
 from lockverse.linux.mm.memcontrol import mc
 from lockverse.linux.mm.mmu_gather import mmu_gather
 
@@ -18,9 +26,11 @@ def memory_cgroup(parent=None, memory=None):
     """A group, of which nothing is charged; in `memory` that kmalloc() has given, if it is to be freed."""
     made = mem_cgroup() if memory is None else memory
     made.css_refcnt.counter = 1
+    made.id_ref.refs = 1
     if parent is not None:
         made.parent = parent
         made.memory.parent = parent.memory
+        made.memsw.parent = parent.memsw
     return made
 
 
@@ -30,6 +40,35 @@ def _charge(memcg, pages=1):
         counter.usage.counter += pages
         counter = counter.parent
     memcg.css_refcnt.counter += 1
+
+
+def charge_memsw(memcg, nr_pages=1):
+    """Let pages of a group be charged to its memory+swap counter too."""
+    counter = memcg.memsw
+    while counter:
+        counter.usage.counter += nr_pages
+        counter = counter.parent
+
+
+def swap_record(memcg):
+    """A slot of swap that holds a page of a group, charged to its memory+swap counter; no pte names it yet."""
+    memcg.state[MEMCG_SWAP].counter += 1
+    memcg.id_ref.refs += 1
+    charge_memsw(memcg)
+    return swap_slot(memcg=memcg)
+
+
+def map_swap(mm, addr, slot):
+    """Let a pte name a slot of swap."""
+    mm.pgtable.pte[addr].slot = slot
+    mm.pgtable.pte[addr].pte = pte_state.swap
+    slot.count.counter += 1
+
+
+def put_on_list(one, memcg):
+    """Let a page be on the list of its group."""
+    one.on_list = memcg
+    memcg.lruvec.lru_size += 1
 
 
 def file_mapping(can_writeback=True):
@@ -136,5 +175,6 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "cache_in_tlbs", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page", "memory_cgroup", "mm_of", "new_mm", "start_move", "vma_of",
+    "anon_page", "cache_in_tlbs", "charge_memsw", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page", "map_swap",
+    "memory_cgroup", "mm_of", "new_mm", "put_on_list", "start_move", "swap_record", "vma_of",
 ]  # fmt: skip

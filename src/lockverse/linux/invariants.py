@@ -7,9 +7,10 @@ is used), which is checked without being asked.
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, atomic_long_read, atomic_read, ptr
-from lockverse.linux.include.mm_types import page, pte_state
+from lockverse.lang import NULL, atomic_long_read, atomic_read, ptr, refcount_read
+from lockverse.linux.include.mm_types import page, pte_state, swap_slot
 from lockverse.linux.include.mmzone import (
+    MEMCG_SWAP,
     NR_ANON_MAPPED,
     NR_ANON_THPS,
     NR_FILE_DIRTY,
@@ -125,6 +126,41 @@ def huge_mapcounts_are_right(head, pmds, first, second):
     pmds_as_one = 1 if head.double_map else 0
     small = atomic_read(head.pages[0]._mapcount) == first + pmds_as_one - 1 and atomic_read(head.pages[1]._mapcount) == second + pmds_as_one - 1
     return atomic_read(head.compound_mapcount) == pmds - 1 and small
+
+
+def references_are_exact(memcg, p, q: ptr[page] = NULL, r: ptr[page] = NULL):
+    """Each page of a group, none of which has gone yet, holds one reference of it, and the group has one of its own."""
+    return atomic_long_read(memcg.css_refcnt) == 1 + owned(memcg, p) + owned(memcg, q) + owned(memcg, r)
+
+
+def recorded(memcg, slot: ptr[swap_slot]):
+    """1 if what is in a slot of swap is charged to the group."""
+    return 1 if slot and slot.memcg == memcg else 0
+
+
+def memsw_is_exact(memcg, p, q: ptr[page] = NULL, slot: ptr[swap_slot] = NULL, other: ptr[swap_slot] = NULL):
+    """I5 for cgroup v1's memory+swap: a group without children is charged for its pages and for its swap records, and for no more."""
+    return atomic_long_read(memcg.memsw.usage) == owned(memcg, p) + owned(memcg, q) + recorded(memcg, slot) + recorded(memcg, other)
+
+
+def swap_is_counted(memcg, slot, other: ptr[swap_slot] = NULL):
+    """A group's MEMCG_SWAP is the number of its swap records, each of which holds a reference of its id, which has one besides."""
+    count = recorded(memcg, slot) + recorded(memcg, other)
+    return atomic_long_read(memcg.state[MEMCG_SWAP]) == count and refcount_read(memcg.id_ref) == 1 + count
+
+
+def lists_are_right(memcg, p, q: ptr[page] = NULL):
+    """The pages on a group's list are its own, and its size is their number."""
+    return memcg.lruvec.lru_size == _listed(memcg, p) + _listed(memcg, q)
+
+
+def is_on_its_list(memcg, p):
+    """A page of a group that is on a list is on the list of that group."""
+    return not p.lru or p.on_list == memcg
+
+
+def _listed(memcg, p: ptr[page]):
+    return 1 if p and p.on_list == memcg else 0
 
 
 def owned(memcg, p: ptr[page]):

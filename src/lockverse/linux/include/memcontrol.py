@@ -1,15 +1,15 @@
 """struct mem_cgroup: a group of tasks, what it is charged for, and the lock that keeps its pages its own.
 
-Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counter,
-the css reference count, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
+Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counters of memory and of
+memory+swap, the css reference count and that of the id, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
 one step, as adding to one CPU's share is there; `vmstats`
 has the shares of one counter, for kernel/cgroup/rstat.py. Left out: per-node copies
-of the counters, kmem and swap counters, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
+of the counters, the kmem counter, cgroup v2's swap counter, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
 """
 
 from __future__ import annotations
 
-from lockverse.lang import array, atomic_long_t, atomic_t, ptr, s64, spinlock_t, struct, task_struct
+from lockverse.lang import array, atomic_long_t, atomic_t, ptr, refcount_t, s64, spinlock_t, struct, task_struct
 
 from .mmzone import NAMES
 from .page_counter import page_counter
@@ -38,6 +38,14 @@ class memcg_vmstats:
 
 
 @struct
+class lruvec:
+    """A group's list of pages to reclaim from (mmzone.h): its lock, and how many pages it has. Used where mm/lruvec.py is applied."""
+
+    lru_lock: spinlock_t
+    lru_size: s64
+
+
+@struct
 class mem_cgroup:
     """A memory control group."""
 
@@ -46,10 +54,13 @@ class mem_cgroup:
     move_lock_task: ptr[task_struct]
     state: array[atomic_long_t, *NAMES]  # what the CPUs' shares add up to
     memory: page_counter
+    memsw: page_counter  # memory and swap together, where mm/memsw.py is applied
+    id_ref: refcount_t  # what names the group by its id: swap records, where that is applied
     css_refcnt: atomic_long_t
     css_dying: bool
     css_freed: bool
     vmstats: memcg_vmstats
+    lruvec: lruvec
     parent: ptr[mem_cgroup]
 
 

@@ -38,6 +38,7 @@ class page:
     objcg: ptr[obj_cgroup]  # from 7.1 on, in place of memcg_data
     lock: mutex
     lru: bool
+    on_list: ptr[mem_cgroup]  # whose list it is on, where mm/lruvec.py is applied
     dirty: bool
     writeback: bool
     swapcache: bool

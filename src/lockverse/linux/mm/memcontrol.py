@@ -3,9 +3,9 @@
 Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
 from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
 and mem_cgroup_move_account step by step; for the simulator's groups and mms also huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
-counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, the memory+swap counter, events' thresholds,
+counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, events' thresholds,
 lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. The
-stock: memcontrol_stock.py. What 6.2 and later changed: linux/patches/.
+stock: memcontrol_stock.py; swap records: swap_cgroup.py; the memory+swap counter: memsw.py. What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -485,14 +485,13 @@ def mem_cgroup_walk_and_move(mm):
 
 def mem_cgroup_move_charge(mm):
     """Move the charges of an mm, or of the vma that stands for it: first everybody learns that folio_memcg_lock takes the move lock now."""
-    from_ = mc.from_
-    atomic_inc(from_.moving_account)
+    atomic_inc(mc.from_.moving_account)
     synchronize_rcu()
     if hasattr(mm, "mmap"):
         mem_cgroup_walk_and_move(mm)
     else:
         mem_cgroup_move_charge_pte_range(mm)
-    atomic_dec(from_.moving_account)
+    atomic_dec(mc.from_.moving_account)
 
 
 def mem_cgroup_clear_moving_task():
@@ -503,17 +502,22 @@ def mem_cgroup_wake_waiters():
     """Wake who waits for the move: see mem_cgroup_wait_acct_move."""
 
 
+def mem_cgroup_fixup_swap(from_, to):
+    """What is in swap is not in memory."""
+    page_counter_uncharge(to.memory, mc.moved_swap)
+
+
 def __mem_cgroup_clear_mc():
     """Give back what was charged for nothing or for swap, and what moved pages were charged where they came from."""
     to, from_ = mc.to, mc.from_
     if mc.precharge:
-        page_counter_uncharge(to.memory, mc.precharge)
+        cancel_charge(to, mc.precharge)
         mc.precharge = 0
     if mc.moved_charge:
-        page_counter_uncharge(from_.memory, mc.moved_charge)
+        cancel_charge(from_, mc.moved_charge)
         mc.moved_charge = 0
     if mc.moved_swap:
-        page_counter_uncharge(to.memory, mc.moved_swap)  # what is in swap is not in memory
+        mem_cgroup_fixup_swap(from_, to)
         mc.moved_swap = 0
     mem_cgroup_wake_waiters()
 

@@ -10,7 +10,7 @@ and those of a scene have not (`special`, `exclusive`, `locked`) is asked for wi
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, READ_ONCE, atomic_dec, atomic_read
+from lockverse.lang import NULL, READ_ONCE, atomic_read
 from lockverse.linux.include.errno import EAGAIN, ENOMEM
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.page_flags import (
@@ -38,7 +38,8 @@ from .mmu_gather import __tlb_remove_page, tlb_batch_pages_flush, tlb_flush_mmu_
 from .page_writeback import folio_mark_dirty
 from .rmap import page_add_anon_rmap, page_add_file_rmap, page_add_new_anon_rmap, page_dup_rmap, page_remove_rmap
 from .swap import folio_add_lru, folio_put
-from .swap_state import find_get_swap_page
+from .swap_state import find_get_swap_page, read_swap_cache_async
+from .swapfile import swap_free
 
 
 def copy_present_pte(dst_vma, src_vma, addr):
@@ -109,7 +110,7 @@ def zap_pte_range(tlb, vma):
             munlock_vma_folio(page, vma)
             __tlb_remove_page(tlb, page)
         elif ptent == pte_state.swap:
-            atomic_dec(ptep.slot.count)
+            swap_free(ptep.slot)
     if force_flush:
         tlb_flush_mmu_tlbonly(tlb)
     pte_unmap_unlock(mm)
@@ -281,12 +282,27 @@ def do_swap_page(vma, addr):
         page_add_anon_rmap(folio)
         ptep.page = folio
         set_pte(ptep, pte_state.readonly)
-        atomic_dec(slot.count)
+        swap_free(slot)
     pte_unmap_unlock(mm)
     folio_unlock(folio)
     if not mapped:
         folio_put(folio)
     return 0
+
+
+def do_swap_page_read(vma, addr, page):
+    """The same for a page that may have to be read from swap, into the page that is allocated for it: 0 or an error."""
+    mm = vma.vm_mm
+    ptep = mm.pgtable.pte[addr]
+    if READ_ONCE(ptep.pte) != pte_state.swap:
+        return 0
+    slot = ptep.slot
+    folio = find_get_swap_page(slot)
+    if folio:
+        folio_put(folio)
+    elif read_swap_cache_async(slot, page, mm):
+        return -ENOMEM
+    return do_swap_page(vma, addr)
 
 
 def wp_page_copy(vma, addr, old_page, new_page):

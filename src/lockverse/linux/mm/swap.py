@@ -1,7 +1,7 @@
 """References and the LRU: the last reference frees a page; who takes a page off the LRU has it for itself.
 
 Source: mm/swap.c, mm/vmscan.c (folio_isolate_lru, folio_putback_lru), include/linux/mm_inline.h, Linux 6.1. Modelled: PG_lru, references, the uncharge of
-a page that is freed; the sizes of the lists where pages are counted there, which those of a scene are not. Left out: the lists themselves and their locks, and pagevecs.
+a page that is freed; the sizes of the lists where pages are counted there, which those of a scene are not. The lists and their locks: lruvec.py. Left out: pagevecs.
 """
 
 from __future__ import annotations

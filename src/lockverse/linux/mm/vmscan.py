@@ -31,6 +31,7 @@ from .page_writeback import folio_clear_dirty_for_io, folio_end_writeback, folio
 from .rmap import try_to_unmap
 from .swap import folio_isolate_lru, folio_putback_lru
 from .swap_state import add_to_swap_cache
+from .swapfile import put_swap_folio
 
 
 def mem_cgroup_swapout(folio, slot):
@@ -58,6 +59,7 @@ def __remove_mapping(folio, slot):
         mem_cgroup_swapout(folio, slot)
         WRITE_ONCE(folio.swapcache, False)
         WRITE_ONCE(slot.folio, NULL)
+        put_swap_folio(slot)
         return True
     mapping = folio.mapping
     spin_lock(mapping.i_pages_lock)
