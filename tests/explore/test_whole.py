@@ -6,12 +6,15 @@ they do. Counts are closed forms. That the table is a set, grows and finds what 
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
 
-from lockverse.explore import kernel, whole
+from lockverse.explore import hashing, kernel, whole
 from lockverse.explore.table import Functions, Shape, Store
+from lockverse.jit import dialect
 from lockverse.jit.dialect import MASK, in_python
 from lockverse.jit.lower import lower
 from lockverse.jit.machine_code import compile
@@ -108,6 +111,46 @@ def test_equal_but_for_the_last_bit() -> None:
     for state in [(0, 0, 0), *single]:
         assert store.slot(state) >= 0 and store.add(state) == 0
     assert store.states == 193 and _consistent(store)
+
+
+@pytest.mark.parametrize(
+    ("before", "rivals", "result", "line"),
+    [((), (), hashing.NEW, 0), ((), (1,), hashing.KNOWN, 0), ((), (2, 3), hashing.NEW, 0), ((), (2, 3, 1), hashing.KNOWN, 0), (range(2, 9), (9,), hashing.NEW, 1), (range(2, 9), (9, 1), hashing.KNOWN, 1)],
+)  # fmt: skip
+def test_slots_that_another_thread_wins(monkeypatch: pytest.MonkeyPatch, before: Sequence[int], rivals: Sequence[int], result: int, line: int) -> None:
+    """State 0 equals state 1, and no others are equal. Whoever has a slot first, there is one of the two, in the first line with room."""
+    space = (ctypes.c_int64 * (8 * 10 + 4 * hashing.LINE_WORDS + 8))()
+    states = [ctypes.addressof(space) + 64 * number for number in range(10)]
+    table = ctypes.addressof(space) + 640 + 63 & ~63
+    for number, address in enumerate(states):
+        dialect.store(address, 0, max(number, 1))
+    for slot, number in enumerate(before):
+        dialect.store(table, slot, whole.slot_for(0, states[number]))
+    left = [states[number] for number in rivals]
+
+    def compare_exchange(address: int, index: int, old: int, new: int) -> int:
+        """Another thread wins slots for states of its own, until it has none left."""
+        if left:
+            dialect.store(address, index, whole.slot_for(0, left.pop(0)))
+        return dialect.compare_exchange(address, index, old, new)
+
+    monkeypatch.setattr(whole, "compare_exchange", compare_exchange)
+    assert whole.place(table, 2, 0, states[0]) == result
+    words = [dialect.load(table, slot) for slot in range(2 * hashing.LINE_WORDS)]
+    found = [states.index(whole.state_of(word)) for word in words if word]
+    assert sorted(found) == sorted([*before, *rivals, *([0] if result == hashing.NEW else [])]) and not left
+    assert words.index(whole.slot_for(0, states[0] if result == hashing.NEW else states[1])) // hashing.LINE_WORDS == line
+
+
+def test_a_thread_that_grows_keeps_to_its_lines() -> None:
+    """A state whose home line is full goes behind it, but not to where another thread writes."""
+    growth, counts = (ctypes.c_int64 * hashing.GROWTH_WORDS)(), (ctypes.c_uint8 * 4)(hashing.LINE_WORDS, 0, 0, 0)
+    space = (ctypes.c_int64 * (4 * hashing.LINE_WORDS))()
+    growth[hashing.G_TABLE], growth[hashing.G_COUNTS], growth[hashing.G_NEW_LINES] = ctypes.addressof(space), ctypes.addressof(counts), 3
+    for high, result in ((1, hashing.NO_ROOM), (2, hashing.NEW)):
+        growth[hashing.G_HIGH] = high
+        assert whole.put(ctypes.addressof(growth), 0, 4711) == result
+    assert list(space).index(4711) == hashing.LINE_WORDS and list(counts) == [hashing.LINE_WORDS, 1, 0, 0]
 
 
 def test_python_and_machine_code_make_the_same_slots() -> None:
