@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bench.ways import WAYS
 
 from lockverse.engine import native
 from lockverse.explore import table
@@ -19,7 +20,7 @@ from lockverse.reduction import REDUCTIONS
 
 from ..codegen.common import SUBSETS, corpus, counts, looping_linked, random_linked, searched, short_corpus
 from ..reduction.spaces import locking_linked
-from .ways import WAYS, way
+from .ways import way
 
 FEW = Bounds(states=3_000)
 
