@@ -78,8 +78,8 @@ def test_the_ways_are_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each does what it says: slots of 16 bytes, several words, code without pext."""
     tables: list[tuple[bool, bool, bool, int]] = []
     texts: list[str] = []
-    functions, make = table.compiled, machine_code._object
-    monkeypatch.setattr(native, "compiled_kernel", lambda one: (tables.append((one.wide, one.exact, one.whole, one.words)), functions(one))[1])
+    functions, make = table.compiled_soon, machine_code._object
+    monkeypatch.setattr(native, "compiled_soon", lambda one: (tables.append((one.wide, one.exact, one.whole, one.words)), functions(one))[1])
     monkeypatch.setattr(machine_code.cache, "read", lambda key: None)
     monkeypatch.setattr(machine_code, "_object", lambda text, level: (texts.append(text), make(text, level))[1])
     told = {}

@@ -226,7 +226,7 @@ class NativeSearch:
         if compiled.better is None or began - self.began < BETTER_AFTER:
             return
         library, functions = compiled.better()
-        self.compiled = Compiled(compiled.model, library, functions, compiled.seconds + time.monotonic() - began, compiled.may_repeat)
+        self.compiled = replace(compiled, library=library, functions=functions, seconds=compiled.seconds + time.monotonic() - began, better=None)
         self.store.use(functions, *self._addresses())
         self.cpu += time.process_time() - cpu
 

@@ -337,6 +337,7 @@ class Store(Struct):
         assert capacity & capacity - 1 == 0
         table = Table(shape, functions, lines, most_lines)
         queue = Region(most * shape.words * WORD, huge=True)
+        assert not shape.whole or (queue.address + queue.size) >> 3 < 1 << whole.ADDRESS_BITS, "addresses of more than 48 bits"
         store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD), most, limit)
         store.use(functions, expand, check)
         words = store.context.words
