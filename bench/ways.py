@@ -54,6 +54,12 @@ def whole(put: Set) -> None:
         put(module, "shape_of", shape_of)
 
 
+def whole_two_words(put: Set) -> None:
+    """The same with states of two words: what slots of 16 bytes are to be held against."""
+    sixteen_bytes(put)
+    whole(put)
+
+
 def no_pext(put: Set) -> None:
     """A processor like this one that does not bring bits together."""
     cpu, features = machine_code._host()
@@ -66,7 +72,7 @@ def old_processor(put: Set) -> None:
 
 
 WAYS: Final[dict[str, Callable[[Set], None]]] = {
-    "16 bytes": sixteen_bytes, "fingerprints": fingerprints, "whole": whole, "no pext": no_pext, "old processor": old_processor,
+    "16 bytes": sixteen_bytes, "fingerprints": fingerprints, "whole": whole, "whole, two words": whole_two_words, "no pext": no_pext, "old processor": old_processor,
 }  # fmt: skip
 DEFAULT: Final = {"A1": tuple(WAYS), "C2": tuple(WAYS), "D2": tuple(WAYS), "K2": ("whole", "no pext"), "K4": ("whole", "no pext")}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.ways import WAYS
 
 from lockverse.engine import native
 from lockverse.explore import table
@@ -20,7 +19,7 @@ from lockverse.reduction import REDUCTIONS
 
 from ..codegen.common import SUBSETS, corpus, counts, looping_linked, random_linked, searched, short_corpus
 from ..reduction.spaces import locking_linked
-from .ways import way
+from .ways import WAYS, way
 
 FEW = Bounds(states=3_000)
 
@@ -40,7 +39,7 @@ def agree(linked: Linked, name: str, jobs: int, *subsets: tuple[str, ...]) -> bo
 
 @pytest.mark.parametrize("name", WAYS)
 def test_the_corpus(name: str) -> None:
-    chosen = list(short_corpus().values())[list(WAYS).index(name) :: 30]
+    chosen = list(short_corpus().values())[WAYS.index(name) :: 30]
     wrong = sum(agree(linked, name, 1 + number % 2, REDUCTIONS) for number, linked in enumerate(chosen))
     assert 0 < wrong < len(chosen)
 
