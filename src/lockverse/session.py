@@ -213,7 +213,7 @@ def _outcome(task: Task, linked: Linked, result: Result, options: Options) -> Ou
     counts = (result.states, result.transitions, result.depth, result.completed, result.seconds)
     outcome = Outcome(
         task.scheme, task.file.shown, task.shown, verdict, *counts,
-        engine=_engine_of(result), shortest=result.shortest, spinning=options.spinning, findings=options.findings,
+        engine=_engine_of(result), shortest=result.shortest, spinning=options.spinning, findings=options.findings, exact=options.exact,
     )  # fmt: skip
     if result.bound is not None:
         return replace(outcome, bound=result.bound.name, bound_message=result.bound.message)

@@ -15,6 +15,7 @@ SPREAD = 0  # 1: the further words of a state are functions of the first
 HIGH_MASK = -1  # of the second word
 DATA = 0  # address of a graph: for each node DEGREE successors (-1: none), flags, and which successor is forward (-1: none)
 DEGREE = 4
+MODULUS = 1  # of the hashes that say little
 
 
 def first_to_others(out: int, x: int) -> int:
@@ -72,3 +73,14 @@ def check(state: int) -> int:
     """A violation where the low bits are 1 1 0 1 0 1 0; the witness is which low bits were seen."""
     x = load(state, 0)
     return (x & 127 == 0b1101010) | shift_left(1, 1 + (x & 7))
+
+
+def poor_hash(state: int) -> int:
+    """In place of the first hash: few values, and what of them is not the line's choice is 0."""
+    x = load(state, 0)
+    return shift_left(shift_right(mul(x, 0x9E3779B97F4A7C1), 40) % MODULUS * 0x1000193, 32)
+
+
+def no_hash(state: int, first: int) -> int:
+    """In place of the second hash: always the same."""
+    return 1

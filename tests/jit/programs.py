@@ -16,6 +16,7 @@ from lockverse.jit.dialect import (
     load8,
     load_acquire,
     load_relaxed,
+    match8,
     mul,
     mul_high,
     prefetch,
@@ -157,7 +158,7 @@ def memory(p: int, a: int, b: int) -> int:
 
 
 def search(line: int, value: int) -> int:
-    return find8(line, value)
+    return find8(line, value) | match8(line, value, -4) << 16 | match8(line, value, -1 << 56) << 32
 
 
 def apply(function: int, a: int, b: int) -> int:

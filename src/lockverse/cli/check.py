@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     wrong: list[Diagnostic] = []
     outcomes: list[Outcome] = []
     bounds = Bounds(options.max_states, options.max_depth, options.max_seconds, options.max_memory, options.max_ops)
-    engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning, options.strict, not options.no_findings)
+    engine = Options(options.engine, options.reduce, options.jobs, not options.no_spinning, options.strict, not options.no_findings, options.exact)
     taken: set[str] = set()
     given = list(_tasks(options, wrong))
     left = len(given)

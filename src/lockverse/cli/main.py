@@ -139,6 +139,7 @@ def _engine(one: argparse.ArgumentParser) -> None:
     group.add_argument("--no-spinning", action="store_true", help="do not look for endless spinning")
     group.add_argument("--strict", action="store_true", help="a scheme is broken if a condition never comes out one way, a handler never fires, or a lock is never waited for")
     group.add_argument("--no-findings", action="store_true", help="do not look for data races and for locks taken in a wrong order or context")
+    group.add_argument("--exact", action="store_true", help="tell states of more than 127 bits apart by all of them too, not by fingerprints: takes their size of memory more")
     group.add_argument("--jobs", type=_positive, default=0, metavar="N", help="threads that search, or schemes at a time (default: one a core, 8 at most)")
 
 

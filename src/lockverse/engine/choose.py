@@ -40,6 +40,7 @@ class Options(Struct, frozen=True):
     spinning: bool = True  # whether endless spinning is looked for
     strict: bool = False  # whether what no execution does is a failure
     findings: bool = True  # whether data races and the order of locks are looked at
+    exact: bool = False  # whether states are never told apart by fingerprints
 
 
 def threads() -> int:

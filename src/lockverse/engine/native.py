@@ -138,7 +138,7 @@ class _Native(Struct):
     def _compile(self, linked: Linked, values: Values, merging: Plan, bounds: Bounds, alike: Groups) -> Compiled:
         began, notes = time.monotonic(), self._notes()
         model = make_model(linked, values, self.guesses, bounds.ops, merging, lambda layout: groups(values, layout, merging, alike), without=self.whole, traps=self.traps, notes=notes, remembering=brings_bits_together(), endless=self.options.spinning)
-        text, shape = model.text, shape_of(model.layout)
+        text, shape = model.text, shape_of(model.layout, self.options.exact)
         level: Level = "fast" if model.ops < QUICK_OPS else "quick"
         library, best = compile_soon(lambda: text, text, level, exported(text))
         functions, all_best = compiled_soon(shape)
@@ -147,7 +147,7 @@ class _Native(Struct):
             return compile(text, level), compiled_kernel(shape)
 
         seconds = time.monotonic() - began
-        return Compiled(model, library, functions, seconds, None if best and all_best else better)
+        return Compiled(model, library, functions, seconds, None if best and all_best else better, self.options.exact)
 
     def _notes(self) -> dict[Item, int]:
         """A number for each item that has not been seen yet."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lockverse.codegen.layout import FINISHED, Layout, MachineState
 from lockverse.codegen.lower import DEADLOCK, FAULT, NOTE_WORDS, TOO_LONG
@@ -64,13 +65,15 @@ class Void(Exception):
 
 
 class Compiled(Struct, frozen=True):
-    """A model with its machine code and the kernel for its shape. `better` compiles code that is faster; None if there is none."""
+    """A model with its machine code and the kernel for its shape. `better` compiles code that is faster; None if there is none. `exact`: no
+    fingerprints."""
 
     model: Model
     library: Library
     functions: Functions
     seconds: float
     better: Callable[[], tuple[Library, Functions]] | None = None
+    exact: bool = False
 
     def pack(self, state: MachineState) -> tuple[int, ...] | int:
         """The state as the compiled code has it, its threads in order; or the guard that has no room for it."""
@@ -86,12 +89,13 @@ class Compiled(Struct, frozen=True):
     @property
     def shape(self) -> Shape:
         """What the kernel is compiled for."""
-        return shape_of(self.model.layout)
+        return shape_of(self.model.layout, self.exact)
 
 
-def shape_of(layout: Layout) -> Shape:
-    """The kernel's shape for a layout."""
-    return Shape(layout.words, layout.bits)
+def shape_of(layout: Layout, exact: bool = False) -> Shape:
+    """The kernel's shape for a layout; `exact`: with whole states, if there would be fingerprints."""
+    shape = Shape(layout.words, layout.bits)
+    return replace(shape, whole=True) if exact and not shape.exact else shape
 
 
 class Moves(Protocol):
@@ -125,18 +129,21 @@ class NativeSearch:
         follower: Moves, jobs: int = 1, keep: bool = False,
     ) -> None:  # fmt: skip
         self.compiled, self.machine, self.observers, self.bounds = compiled, machine, observers, bounds
-        self.progress, self.follower, self.jobs, self.keep = progress, follower, jobs, keep
+        self.progress, self.follower, self.jobs, self.keep = progress, follower, jobs, keep or compiled.shape.whole
         self.found: list[_Found] = []
         self.levels = [0]  # where each level begins in the queue
         self.began, self.cpu = time.monotonic(), time.process_time()
         self.pool: ThreadPoolExecutor | None = None
         shape = compiled.shape
         memory = MOST_BYTES if bounds.memory is None else bounds.memory << 20
+        most = max(memory // (8 * shape.words), FIRST_KEPT)
+        if shape.whole:
+            most = 1 << (most - 1).bit_length()  # the queue only doubles, and is to end where memory does
         limit = 1 << 62 if bounds.states is None else bounds.states + kernel.BLOCK * jobs
         self.store = Store.make(
             shape, compiled.functions, *self._addresses(),
             widest=compiled.model.successors, note_words=compiled.model.note_words, lines=FIRST_LINES,
-            most_lines=memory // 64, capacity=FIRST_KEPT, most=max(memory // (8 * shape.words), FIRST_KEPT), limit=limit, workers=jobs,
+            most_lines=memory // 64, capacity=FIRST_KEPT, most=most, limit=limit, workers=jobs,
         )  # fmt: skip
         self.store.context.words[kernel.C_SLICE] = SLICE
 
@@ -221,7 +228,7 @@ class NativeSearch:
         if compiled.better is None or began - self.began < BETTER_AFTER:
             return
         library, functions = compiled.better()
-        self.compiled = Compiled(compiled.model, library, functions, compiled.seconds + time.monotonic() - began)
+        self.compiled = replace(compiled, library=library, functions=functions, seconds=compiled.seconds + time.monotonic() - began, better=None)
         self.store.use(functions, *self._addresses())
         self.cpu += time.process_time() - cpu
 

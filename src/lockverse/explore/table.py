@@ -18,12 +18,11 @@ from msgspec import Struct, field
 
 from lockverse.jit.dialect import in_python
 
-from . import endless, hashing, kernel
+from . import endless, hashing, kernel, whole
 
 if TYPE_CHECKING:
     from lockverse.jit.machine_code import Level, Library
 
-ENTRIES = (*kernel.ENTRIES, *endless.ENTRIES)
 WORD = 8  # bytes
 PAGE = 4096
 ONE_WORD_BITS, TWO_WORD_BITS, WIDE_BITS = 60, 78, 127  # what slots hold exactly: of 8 bytes with one word and two; of 16
@@ -45,10 +44,12 @@ class TableFull(Exception):
 
 class Shape(Struct, frozen=True):
     """What the kernel is compiled for: states of `words` words of which the first `bits` bits are used. With one word at
-    most 60 bits are; states of 61 to 64 bits take two."""
+    most 60 bits are; states of 61 to 64 bits take two. `whole`: slots refer to states, which the queue keeps; any number of
+    bits is exact then."""
 
     words: int
     bits: int
+    whole: bool = False
 
     def __post_init__(self) -> None:
         assert self.words >= 1 and self.bits <= 64 * self.words
@@ -57,16 +58,18 @@ class Shape(Struct, frozen=True):
     @property
     def wide(self) -> bool:
         """Do slots have 16 bytes?"""
-        return self.words > 2 or (self.words == 2 and self.bits > TWO_WORD_BITS)
+        return not self.whole and (self.words > 2 or (self.words == 2 and self.bits > TWO_WORD_BITS))
 
     @property
     def exact(self) -> bool:
         """Are states never mistaken for each other?"""
-        return self.words == 1 or (self.words == 2 and self.bits <= WIDE_BITS)
+        return self.whole or self.words == 1 or (self.words == 2 and self.bits <= WIDE_BITS)
 
     @property
     def constants(self) -> dict[str, int]:
         """What the kernel is compiled with."""
+        if self.whole:
+            return {"W": self.words, "WIDE": 0, "EXACT": 0, "LOST": 0}
         bits = 60 if self.words == 1 else max(self.bits, 64)
         lost = 0 if self.wide else bits - hashing.SLOT_BITS
         return {"W": self.words, "WIDE": int(self.wide), "EXACT": int(self.exact), "LOST": lost}
@@ -81,44 +84,55 @@ class Shape(Struct, frozen=True):
         """Of a line."""
         return hashing.LINE_WORDS >> self.wide
 
+    @property
+    def entries(self) -> tuple[Callable[..., int], ...]:
+        """The functions of the kernel that are called from here."""
+        return (*kernel.ENTRIES, *endless.ENTRIES, *((whole.refer,) if self.whole else ()))
+
+    @property
+    def instead(self) -> Mapping[str, Callable[..., int]]:
+        """What is called instead of functions of the kernel."""
+        return whole.INSTEAD if self.whole else {}
+
 
 Functions = Mapping[str, Callable[..., int]]
 
 
 def interpreted(shape: Shape) -> Functions:
     """The kernel under plain Python: the same results, slowly, and one thread only."""
-    return in_python(ENTRIES, shape.constants)
+    return in_python(shape.entries, shape.constants, shape.instead)
 
 
 def compiled(shape: Shape, level: Level = "full") -> Functions:
     """The kernel as machine code, from the cache if it is there. The functions release the interpreter's lock."""
     from lockverse.jit.machine_code import compile_written
 
-    return _functions(compile_written(_writer(shape), _source(shape), level, _NAMES))
+    return _functions(shape, compile_written(_writer(shape), _source(shape), level, _names(shape)))
 
 
 def compiled_soon(shape: Shape) -> tuple[Functions, bool]:
     """The same if it is in the cache, else code that is there sooner; whether it is the best."""
     from lockverse.jit.machine_code import compile_soon
 
-    library, best = compile_soon(_writer(shape), _source(shape), "full", _NAMES)
-    return _functions(library), best
-
-
-_NAMES = tuple(f.__name__ for f in ENTRIES)
+    library, best = compile_soon(_writer(shape), _source(shape), "full", _names(shape))
+    return _functions(shape, library), best
 
 
 def _writer(shape: Shape) -> Callable[[], str]:
     def write() -> str:
         from lockverse.jit.lower import lower
 
-        return lower(ENTRIES, shape.constants)
+        return lower(shape.entries, shape.constants, shape.instead)
 
     return write
 
 
-def _functions(library: Library) -> Functions:
-    return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in ENTRIES}
+def _names(shape: Shape) -> tuple[str, ...]:
+    return tuple(f.__name__ for f in shape.entries)
+
+
+def _functions(shape: Shape, library: Library) -> Functions:
+    return {f.__name__: library.function(f.__name__, f.__code__.co_argcount) for f in shape.entries}
 
 
 def _source(shape: Shape) -> str:
@@ -129,7 +143,7 @@ def _source(shape: Shape) -> str:
 def _sources() -> str:
     """What the kernel's IR is made from: to write it takes longer than all else about it, once its object is kept."""
     package = Path(__file__).parent.parent
-    files = [package / f"explore/{name}.py" for name in ("kernel", "hashing", "endless")]
+    files = [package / f"explore/{name}.py" for name in ("kernel", "hashing", "endless", "whole")]
     files += [package / "codegen/lower.py", *sorted((package / "jit").glob("*.py"))]
     return "".join(one.read_text(encoding="utf-8") for one in files)
 
@@ -325,6 +339,7 @@ class Store(Struct):
         assert capacity & capacity - 1 == 0
         table = Table(shape, functions, lines, most_lines)
         queue = Region(most * shape.words * WORD, huge=True)
+        assert not shape.whole or (queue.address + queue.size) >> 3 < 1 << whole.ADDRESS_BITS, "addresses of more than 48 bits"
         store = cls(shape, functions, table, queue, Region(kernel.CONTEXT_WORDS * WORD), most, limit)
         store.use(functions, expand, check)
         words = store.context.words
@@ -448,8 +463,8 @@ class Store(Struct):
         lines = max(2 * len(wanted) // self.shape.slots, 1)
         table = Table(self.shape, self.functions, lines, max(4 * lines, self.shape.fewest_lines), huge=False)
         words = Region(kernel.CONTEXT_WORDS * WORD)
-        for state in wanted:
-            given = (ctypes.c_int64 * len(state))(*state)
+        states = [(ctypes.c_int64 * len(state))(*state) for state in wanted]  # a table over whole states refers to them
+        for given in states:
             words.words[kernel.C_TABLE], words.words[kernel.C_LINES] = table.memory.address, table.lines
             while self.functions["enter"](words.address, ctypes.addressof(given)) == hashing.NO_ROOM:
                 table.grow(table.lines + table.lines // 8 + 1)
@@ -483,6 +498,8 @@ class Store(Struct):
         for first, last, worker in sorted(self._holes(), key=lambda hole: -hole[0]):
             moved = min(last - first, end - last)
             self._copy(end - moved, first, moved)
+            if self.shape.whole:
+                self.functions["refer"](self.context.address, first, first + moved)
             end -= last - first
             words = worker.block.words
             words[kernel.P_PLACE] = words[kernel.P_PLACE_END] = words[kernel.P_CHECKED] = 0

@@ -134,6 +134,15 @@ def find8(line: int, value: int) -> int:
     return found
 
 
+def match8(line: int, value: int, mask: int) -> int:
+    """As `find8`, but only the bits in `mask` have to be equal."""
+    found = 0
+    for lane in range(LANES):
+        word = load(line, lane)
+        found |= ((word ^ value) & mask == 0) << lane | (word == 0) << (LANES + lane)
+    return found
+
+
 def call(function: int, *arguments: int) -> int:
     """Call the C function at an address, of at most three words."""
     return int(_prototype(len(arguments))(function)(*arguments))
@@ -155,12 +164,16 @@ def _prototype(arguments: int) -> Callable[[int], Callable[..., int]]:
 
 PRIMITIVES: tuple[Callable[..., object], ...] = (
     load, store, load8, store8, load_relaxed, load_acquire, store_relaxed, store_release, compare_exchange, fetch_add,
-    prefetch, add, sub, mul, mul_high, shift_left, shift_right, below, trailing_zeros, find8, call, unrolled,
+    prefetch, add, sub, mul, mul_high, shift_left, shift_right, below, trailing_zeros, find8, match8, call, unrolled,
 )  # fmt: skip
 
 
-def in_python(functions: Iterable[Callable[..., int]], constants: Mapping[str, int]) -> dict[str, Callable[..., int]]:
-    """The functions by name, to run under plain Python with other values of the constants of their modules."""
+def in_python(
+    functions: Iterable[Callable[..., int]], constants: Mapping[str, int], instead: Mapping[str, Callable[..., int]] | None = None
+) -> dict[str, Callable[..., int]]:
+    """The functions by name, to run under plain Python with other values of the constants of their modules, and with others
+    `instead` of those of these names that are called."""
+    replaced = instead or {}
     made: dict[Callable[..., object], Callable[..., int]] = {}
 
     def copy(function: Callable[..., object]) -> Callable[..., int]:
@@ -169,7 +182,7 @@ def in_python(functions: Iterable[Callable[..., int]], constants: Mapping[str, i
             names: dict[str, object] = {**function.__globals__, **constants}
             made[function] = types.FunctionType(function.__code__, names, function.__name__)
             for name in function.__code__.co_names:
-                value = function.__globals__.get(name)
+                value = replaced.get(name, function.__globals__.get(name))
                 if isinstance(value, types.FunctionType) and value not in PRIMITIVES:
                     names[name] = copy(value)
         return made[function]

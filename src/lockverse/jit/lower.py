@@ -64,9 +64,12 @@ def _definitions(path: str) -> dict[int, ast.FunctionDef]:
     return found
 
 
-def lower(functions: Iterable[Callable[..., int]], constants: Mapping[str, int] | None = None) -> str:
-    """LLVM IR text of a module that exports the functions by their names."""
-    module = _Module(constants or {})
+def lower(
+    functions: Iterable[Callable[..., int]], constants: Mapping[str, int] | None = None, instead: Mapping[str, Callable[..., int]] | None = None
+) -> str:
+    """LLVM IR text of a module that exports the functions by their names. `instead`: what is called in place of the functions
+    of these names."""
+    module = _Module(constants or {}, instead or {})
     for function in functions:
         module.emit(function, exported=True)
     return "\n".join([DECLARATIONS, *module.texts])
@@ -74,6 +77,7 @@ def lower(functions: Iterable[Callable[..., int]], constants: Mapping[str, int] 
 
 class _Module(Struct):
     constants: Mapping[str, int]
+    instead: Mapping[str, Callable[..., int]]
     texts: list[str] = field(default_factory=list)
     internal: dict[str, Callable[..., object]] = field(default_factory=dict)  # by name
     open: list[Callable[..., object]] = field(default_factory=list)  # being emitted, to see recursion
@@ -410,7 +414,7 @@ class _Function(Struct):
         if not isinstance(node.func, ast.Name) or node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.fault(node, "calls are of names, with plain arguments")
         name = node.func.id
-        function = self.names.get(name)
+        function = self.module.instead.get(name, self.names.get(name))
         if name in ("min", "max") and function is None and len(node.args) == 2:
             a, b = (self.value(argument) for argument in node.args)
             bit = self.block.op(f"icmp {'sle' if name == 'min' else 'sge'} i64 {a}, {b}")

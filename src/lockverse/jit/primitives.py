@@ -114,19 +114,30 @@ def _trailing_zeros(block: Block, a: str) -> str:
     return block.op(f"call i64 @llvm.cttz.i64(i64 {a}, i1 true)")
 
 
-def _find8(block: Block, line: str, value: str) -> str:
+WORDS = f"<{dialect.LANES} x i64>"
+
+
+def _every(block: Block, value: str) -> str:
+    one = block.op(f"insertelement {WORDS} poison, i64 {value}, i64 0")
+    return block.op(f"shufflevector {WORDS} {one}, {WORDS} poison, <{dialect.LANES} x i32> zeroinitializer")
+
+
+def _equal(block: Block, one: str, other: str) -> str:
+    """A bit for each lane."""
+    bits = block.op(f"icmp eq {WORDS} {one}, {other}")
+    return block.op(f"zext i{dialect.LANES} {block.op(f'bitcast <{dialect.LANES} x i1> {bits} to i{dialect.LANES}')} to i64")
+
+
+def _find8(block: Block, line: str, value: str, mask: str | None = None) -> str:
     """One vector comparison for each of the two questions. The load is not atomic: each lane is, on the machines we run
     on, and no caller needs more."""
-    lanes = dialect.LANES
-    words = f"<{lanes} x i64>"
-    loaded = block.op(f"load {words}, ptr {block.pointer(line, '0', 'i8')}, align 64")
-    one = block.op(f"insertelement {words} poison, i64 {value}, i64 0")
-    every = block.op(f"shufflevector {words} {one}, {words} poison, <{lanes} x i32> zeroinitializer")
-    found = []
-    for wanted in (every, "zeroinitializer"):
-        bits = block.op(f"icmp eq {words} {loaded}, {wanted}")
-        found.append(block.op(f"zext i{lanes} {block.op(f'bitcast <{lanes} x i1> {bits} to i{lanes}')} to i64"))
-    return block.binary("or", found[0], block.binary("shl", found[1], str(lanes)))
+    loaded = block.op(f"load {WORDS}, ptr {block.pointer(line, '0', 'i8')}, align 64")
+    every = _every(block, value)
+    if mask is None:
+        alike = _equal(block, loaded, every)
+    else:
+        alike = _equal(block, block.op(f"and {WORDS} {block.op(f'xor {WORDS} {loaded}, {every}')}, {_every(block, mask)}"), "zeroinitializer")
+    return block.binary("or", alike, block.binary("shl", _equal(block, loaded, "zeroinitializer"), str(dialect.LANES)))
 
 
 def _call(block: Block, function: str, *arguments: str) -> str:
@@ -155,6 +166,7 @@ EMITTERS: dict[object, Emitter] = {
     dialect.below: _below,
     dialect.trailing_zeros: _trailing_zeros,
     dialect.find8: _find8,
+    dialect.match8: _find8,
     dialect.call: _call,
 }
 # The number of arguments; `call` has one to four.

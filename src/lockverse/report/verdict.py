@@ -38,7 +38,7 @@ class Outcome(Struct, frozen=True):
 
     `reason` and `message` say how it is broken, `bound` and `bound_message` what kept the verdict unknown. `states`,
     `transitions`, `depth` and `completed` are counted as explore/search.py says; `switches` are those of the race, and
-    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for; `findings`: data races and the order of locks were. `also` is what
+    `shortest` says that no race is shorter. `spinning`: endless spinning was looked for; `findings`: data races and the order of locks were. `exact`: fingerprints were ruled out. `also` is what
     else was found, `never` what there is in the scheme that no execution does. `trace_file` is where the trace was
     written, if it was.
     """
@@ -63,6 +63,7 @@ class Outcome(Struct, frozen=True):
     shortest: bool = True
     spinning: bool = True
     findings: bool = True
+    exact: bool = False
     also: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
 
@@ -140,6 +141,8 @@ def _limits(outcome: Outcome) -> list[str]:
     if outcome.engine.omission:
         chance = math.ceil(math.log10(outcome.engine.omission))
         lines.append(f"states were told apart by fingerprints: chance that a state was missed: below 1e{chance}")
+    if outcome.exact:
+        lines.append("states were told apart exactly (--exact)")
     if not outcome.spinning:
         lines.append("endless spinning was not looked for (--no-spinning)")
     if not outcome.findings:
