@@ -325,7 +325,7 @@ class Store(Struct):
     most: int  # states that the queue can be widened to
     limit: int  # states that there may be
     lost: int = 0  # states before it may be overwritten
-    other: Table | None = None  # the second table of the kernel
+    other: tuple[object, ...] = ()  # the second table, and the states that it may refer to: they are to stay where they are
     workers: list[Worker] = field(default_factory=list)
 
     @classmethod
@@ -463,7 +463,7 @@ class Store(Struct):
         lines = max(2 * len(wanted) // self.shape.slots, 1)
         table = Table(self.shape, self.functions, lines, max(4 * lines, self.shape.fewest_lines), huge=False)
         words = Region(kernel.CONTEXT_WORDS * WORD)
-        states = [(ctypes.c_int64 * len(state))(*state) for state in wanted]  # a table over whole states refers to them
+        states = [(ctypes.c_int64 * len(state))(*state) for state in wanted]
         for given in states:
             words.words[kernel.C_TABLE], words.words[kernel.C_LINES] = table.memory.address, table.lines
             while self.functions["enter"](words.address, ctypes.addressof(given)) == hashing.NO_ROOM:
@@ -471,7 +471,7 @@ class Store(Struct):
                 words.words[kernel.C_LINES] = table.lines
         self.context.words[kernel.C_OTHER_TABLE] = table.memory.address
         self.context.words[kernel.C_OTHER_LINES] = table.lines
-        self.other = table
+        self.other = table, states
 
     def members(self, wanted: Sequence[Sequence[int]]) -> list[int]:
         """The numbers of the wanted states, in order."""
