@@ -51,6 +51,7 @@ EXCUSES = {
     "filemap_dirty_folio: spin_lock(mapping.i_pages_lock)": "guards against truncation, which no scene runs against it",
     "page_add_file_rmap: lock_page_memcg(page)": "redundant where the fault holds the folio lock, which the mover trylocks: always, in this model",
     "do_swap_page: pte_offset_map_lock(mm)": ALONE,
+    "finish_fault: pte_offset_map_lock(mm)": "two faults at one pte are at one page, whose folio lock both hold; the mover writes no pte",
     "replace_page: pte_offset_map_lock(mm)": ALONE,
     "wp_page_copy: pte_offset_map_lock(mm)": "the mover of 6.1 is kept off by the memcg lock",
     "mem_cgroup_count_precharge_pte_range: pte_offset_map_lock(mm)": "a wrong count is given back at the end",
