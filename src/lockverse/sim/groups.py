@@ -110,7 +110,7 @@ class Group(mem_cgroup):
     __setattr__ = object.__setattr__
 
     def __init__(self, path: str, parent: Group | None, stock: Stock) -> None:
-        self.moving_account, self.move_lock, self.move_lock_task = Atomic(), Spinlock(), NULL
+        self.moving_account, self.move_lock, self.move_lock_task, self.move_lock_flags = Atomic(), Spinlock(), NULL, False
         self.state = [Share() for _ in range(NR_COUNTERS)]
         self.memory = PageCounter(NULL if parent is None else parent.memory)
         self.css_refcnt = Atomic(1)

@@ -1,7 +1,7 @@
 """struct mem_cgroup: a group of tasks, what it is charged for, and the lock that keeps its pages its own.
 
-Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counters of memory and of
-memory+swap, the css reference count and that of the id, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
+Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock with its owner and the flags of interrupts that it keeps, the counters, the page
+counters of memory and of memory+swap, the css reference count and that of the id, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
 one step, as adding to one CPU's share is there; `vmstats`
 has the shares of one counter, for kernel/cgroup/rstat.py. Left out: per-node copies
 of the counters, the kmem counter, cgroup v2's swap counter, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
@@ -52,6 +52,7 @@ class mem_cgroup:
     moving_account: atomic_t
     move_lock: spinlock_t
     move_lock_task: ptr[task_struct]
+    move_lock_flags: bool
     state: array[atomic_long_t, *NAMES]  # what the CPUs' shares add up to
     memory: page_counter
     memsw: page_counter  # memory and swap together, where mm/memsw.py is applied
