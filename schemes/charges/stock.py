@@ -159,7 +159,7 @@ def looked_at_plainly(stock, root_memcg):
 
 def free_when_unused(memcg):
     atomic_long_cond_read_acquire(memcg.css_refcnt, lambda VAL: VAL == 0)
-    css_free_rwork_fn(memcg, NULL)
+    css_free_rwork_fn(memcg)
 
 
 @scheme

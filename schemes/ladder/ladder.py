@@ -100,7 +100,7 @@ def rung_p(cgroup: Literal["v2", "v1"] = "v2", mappers: range(1, 3) = 1, nested:
     """7.1: pages point to an obj_cgroup; a dying group's goes over to the parent. For v1: skip dying groups, a grace period, a transfer."""
     apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, FLUSH_WHEN_FREED)
     apply(objcg_reparenting.HIERARCHICAL if cgroup == "v2" else objcg_reparenting.LOCAL)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group(mappers=mappers, nested=nested)
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group(mappers=mappers, nested=nested)
     at_rest(lambda: hierarchical(parent) == 0, "the page is unmapped: the parent counts none, itself and below")
     if cgroup == "v1":
         at_rest(lambda: local(parent) == 0 and local(child) == 0, "nor does either group for itself")

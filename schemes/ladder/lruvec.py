@@ -79,12 +79,12 @@ def counted(memcg, p, q):
 def reparent_lists(memcg, objcg, pages):
     """The part of a group's end that is about its list: memcg_reparent_objcgs()."""
     parent = memcg.parent
-    spin_lock(reparent.objcg_lock)
+    spin_lock_irq(reparent.objcg_lock)
     lock_lists(memcg, parent)
     lru_reparent_memcg(memcg, parent, pages)
     WRITE_ONCE(objcg.memcg, parent)
     unlock_lists(memcg, parent)
-    spin_unlock(reparent.objcg_lock)
+    spin_unlock_irq(reparent.objcg_lock)
 
 
 def lock_lists(memcg, parent):

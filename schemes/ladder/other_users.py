@@ -21,10 +21,10 @@ from lockverse.linux.mm.page_writeback import (
 def filemap_dirty_folio_without_lock(mapping, folio):
     if folio_test_set_dirty(folio):
         return False
-    spin_lock(mapping.i_pages_lock)
+    flags = spin_lock_irqsave(mapping.i_pages_lock)
     if READ_ONCE(folio.mapping):
         folio_account_dirtied(folio, mapping)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irqrestore(mapping.i_pages_lock, flags)
     return True
 
 
@@ -37,13 +37,21 @@ def folio_cancel_dirty_without_lock(folio):
 
 @patch(page_writeback.folio_start_writeback)
 def folio_start_writeback_without_lock(folio):
-    if not xchg(folio.writeback, True):
+    mapping = READ_ONCE(folio.mapping)
+    flags = spin_lock_irqsave(mapping.i_pages_lock)
+    was = xchg(folio.writeback, True)
+    spin_unlock_irqrestore(mapping.i_pages_lock, flags)
+    if not was:
         __mod_lruvec_page_state(folio, NR_WRITEBACK, 1)
 
 
 @patch(page_writeback.folio_end_writeback)
 def folio_end_writeback_without_lock(folio):
-    if xchg(folio.writeback, False):
+    mapping = READ_ONCE(folio.mapping)
+    flags = spin_lock_irqsave(mapping.i_pages_lock)
+    was = xchg(folio.writeback, False)
+    spin_unlock_irqrestore(mapping.i_pages_lock, flags)
+    if was:
         __mod_lruvec_page_state(folio, NR_WRITEBACK, -1)
 
 

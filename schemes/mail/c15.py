@@ -15,7 +15,7 @@ from lockverse.linux.scenes import dying_group
 def reparenting_without_the_lock(cgroup: Literal["v2", "v1"] = "v2"):
     apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, FLUSH_WHEN_FREED)
     apply(objcg_reparenting.HIERARCHICAL if cgroup == "v2" else objcg_reparenting.LOCAL)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group()
     at_rest(lambda: hierarchical(parent) == 0, "the page is unmapped: the parent counts none, itself and below")
     if cgroup == "v1":
         at_rest(lambda: local(parent) == 0 and local(child) == 0, "nor does either group for itself")

@@ -18,5 +18,5 @@ def hierarchical_stats(final_flush: Literal["before the grace period", "after th
     apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, objcg_reparenting.HIERARCHICAL)
     if final_flush == "after the grace period":
         apply(FLUSH_WHEN_FREED)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group()
     at_rest(lambda: hierarchical(parent) == 0, "the page is unmapped: the parent counts none, itself and below")

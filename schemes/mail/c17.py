@@ -16,7 +16,7 @@ from lockverse.linux.scenes import dying_group
 @scheme
 def no_state_to_move(counter: Literal["hierarchical", "local"] = "hierarchical"):
     apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, FLUSH_WHEN_FREED, objcg_reparenting.HIERARCHICAL)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group()
     if counter == "hierarchical":
         at_rest(lambda: hierarchical(parent) == 0, "the page is unmapped: the parent counts none, itself and below")
     else:
@@ -32,6 +32,6 @@ def local_state_of_7_1(skip_dying: bool = True, grace_period: bool = True, trans
         apply(wait_for_nobody)
     if not transfer:
         apply(transfer_nothing)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group()
     at_rest(lambda: local(parent) == 0 and local(child) == 0, "the page is unmapped: neither group counts it for itself")
     at_rest(lambda: hierarchical(parent) == 0, "nor does the parent, itself and below")

@@ -16,10 +16,10 @@ def child_or_parent(counter: Literal["hierarchical", "local"] = "hierarchical", 
     apply(rstat.PATCHES, rmap_without_memcg_lock.PATCHES, objcg_reparenting.HIERARCHICAL)
     if last_flush == "after all updates":
         apply(FLUSH_WHEN_FREED)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group()
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group()
     if counter == "hierarchical":
         at_rest(lambda: hierarchical(parent) == 0, "the parent comes out the same")
-        sometimes(lambda: child.vmstats.percpu[0].state == -1, "rmap has seen the child")
-        sometimes(lambda: parent.vmstats.percpu[0].state == -1, "rmap has seen the parent")
+        sometimes(lambda: child.vmstats_percpu[0].state == -1, "rmap has seen the child")
+        sometimes(lambda: parent.vmstats_percpu[0].state == -1, "rmap has seen the parent")
     else:
         at_rest(lambda: local(parent) == 0, "the parent's own counter comes out the same")

@@ -48,4 +48,4 @@ def group_outlives_its_use(pte_lock_blocks_grace_periods: bool = True, update_is
         apply(pte_lock_only, pte_unlock_only)
     if not update_is_rcu_reader:
         apply(mod_state_without_rcu)
-    parent, child, objcg, file, p, mm, vma, tlb, groups = dying_group(freed=True)
+    parent, child, objcg, file, p, mm, vma, tlb = dying_group(freed=True)

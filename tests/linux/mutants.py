@@ -25,6 +25,7 @@ PAIRS = {
     "folio_memcg_lock": "folio_memcg_unlock", "pte_offset_map_lock": "pte_unmap_unlock", "rcu_read_lock": "rcu_read_unlock",
     "down_read": "up_read", "down_read_trylock": "up_read", "down_write": "up_write",
     "mutex_trylock": "mutex_unlock",
+    "spin_lock_irq": "spin_unlock_irq", "spin_lock_irqsave": "spin_unlock_irqrestore", "raw_spin_lock_irqsave": "raw_spin_unlock_irqrestore",
 }  # fmt: skip
 ALONE = ("smp_mb", "synchronize_rcu")
 _numbers = itertools.count()
@@ -117,6 +118,7 @@ def mutants(function: FunctionType, has: set[str]) -> Iterator[Mutant]:
             yield Mutant(((function, (text,)),))
         if name in PAIRS:
             other = PAIRS[name] + text.removeprefix(name)
+            other = other.replace(")", ", flags)") if name.endswith("_irqsave") else other
             if other in texts:
                 yield Mutant(((function, (text, other)),))
 

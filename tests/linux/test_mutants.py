@@ -28,6 +28,7 @@ SCENES = [
     ("ladder/ladder.py", "rung_p", {"cgroup": "v1"}), ("ladder/ladder.py", "rung_p", {"cgroup": "v2"}),
     *(("ladder/other_users.py", "accounted_while_moved", {"what": one}) for one in ("dirtied", "cancelled", "writeback starts", "writeback ends")),
     ("ladder/paths.py", "books_after", {"path": "two faults"}), ("ladder/paths.py", "books_after", {"path": "copy on write"}),
+    ("ladder/flushers.py", "two_flushers", {}), ("ladder/flushers.py", "two_flushers", {"second": "may sleep"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "E", "unmapper": "munmap, write lock kept"}),
     ("ladder/one_mm.py", "two_page_tables", {"rung": "B", "scenario": "unmap_second"}),
     ("races/r14_mmap_lock.py", "charged_while_charges_move", {"mover": "2.6.37"}), ("races/r14_mmap_lock.py", "walked_while_changed", {"by": "exit"}),
@@ -36,6 +37,7 @@ SCENES = [
     ("ladder/sizes.py", "moves", {"others": "1"}), ("ladder/movers.py", "two_movers", {}),
     ("ladder/memsw.py", "memory_and_swap", {"scene": "swapped in"}),
     ("ladder/lruvec.py", "moved_between_lists", {}), ("ladder/lruvec.py", "lists_reparented", {}),
+    *(("races/r15_lock_and_interrupt.py", "interrupt_wants_the_memcg_lock", {"irqsave": "True", "on": one}) for one in ("the mover", "another user")),
 ]  # fmt: skip
 
 RCU = "the group's lifetime only, and the pte lock is an RCU reader too: c20 takes both away"
@@ -43,12 +45,15 @@ ALONE = "nobody else is at the same table, page or counter in these scenes"
 PMD = "redundant, as the mover holds the lock of a pmd that maps the page: schemes/ladder/huge.py"
 IDS = "guards the way from an id to its group, which is a pointer here"
 LISTS = "guards lists, which this scene has not: schemes/ladder/lruvec.py does without it"
+TAGS = "guards the tags of the page cache, which are not modelled"
 EXCUSES = {
     "__mod_lruvec_page_state: rcu_read_lock()": RCU,
     "mod_state_of_living: rcu_read_lock()": RCU,
     "pte_offset_map_lock: rcu_read_lock()": "the memcg lock is an RCU reader too: c20",
     "mem_cgroup_move_account: smp_mb()": "memory is sequentially consistent",
-    "filemap_dirty_folio: spin_lock(mapping.i_pages_lock)": "guards against truncation, which no scene runs against it",
+    "filemap_dirty_folio: spin_lock_irqsave(mapping.i_pages_lock)": "guards against truncation, which no scene runs against it",
+    "folio_start_writeback: spin_lock_irqsave(mapping.i_pages_lock)": TAGS,
+    "folio_end_writeback: spin_lock_irqsave(mapping.i_pages_lock)": TAGS,
     "page_add_file_rmap: lock_page_memcg(page)": "redundant where the fault holds the folio lock, which the mover trylocks: always, in this model",
     "do_swap_page: pte_offset_map_lock(mm)": ALONE,
     "finish_fault: pte_offset_map_lock(mm)": "two faults at one pte are at one page, whose folio lock both hold; the mover writes no pte",
@@ -56,15 +61,12 @@ EXCUSES = {
     "wp_page_copy: pte_offset_map_lock(mm)": "the mover of 6.1 is kept off by the memcg lock",
     "mem_cgroup_count_precharge_pte_range: pte_offset_map_lock(mm)": "a wrong count is given back at the end",
     "write_one_page: folio_lock(folio)": ALONE,
-    "cgroup_rstat_updated: spin_lock(locks.cpu_lock[cpu])": ALONE,
-    "cgroup_rstat_flush: spin_lock(locks.lock)": ALONE,
-    "cgroup_rstat_flush: spin_lock(locks.cpu_lock[cpu])": ALONE,
     "mem_cgroup_swapin_charge_folio: rcu_read_lock()": IDS,
     "mem_cgroup_uncharge_swap_memsw: rcu_read_lock()": IDS,
     "read_swap_cache_async: folio_lock(folio)": "the page is not on the LRU before it is read, so nobody can isolate it",
     "folio_lruvec_lock_7_1: rcu_read_lock()": "a group's lifetime only, which these scenes do not end",
-    "reparent_state_local: spin_lock(locks.lock)": ALONE,
-    "memcg_reparent_objcgs: spin_lock(reparent.objcg_lock)": "guards the list of a group's obj_cgroups, which is one",
+    "reparent_state_local: spin_lock_irq(cgroup_rstat_lock)": ALONE,
+    "memcg_reparent_objcgs: spin_lock_irq(reparent.objcg_lock)": "guards the list of a group's obj_cgroups, which is one",
     "memcg_reparent_objcgs: spin_lock(reparent.child_lru_lock)": LISTS,
     "memcg_reparent_objcgs: spin_lock(reparent.parent_lru_lock)": LISTS,
     "drain_all_stock: mutex_trylock(charging.percpu_charge_mutex)": "saves work: nothing is asked of a CPU twice anyhow",
@@ -82,7 +84,8 @@ EXCUSES = {
 _UNLOCK = memcontrol.__dict__["__folio_memcg_unlock"]
 ACROSS = [  # pairs whose ends are in two functions
     Mutant(((memcontrol.folio_memcg_lock, ("rcu_read_lock()",)), (_UNLOCK, ("rcu_read_unlock()",)))),
-    Mutant(((memcontrol.folio_memcg_lock, ("spin_lock(memcg.move_lock)", "spin_unlock(memcg.move_lock)")), (_UNLOCK, ("spin_unlock(memcg.move_lock)",)))),
+    Mutant(((memcontrol.folio_memcg_lock, ("spin_lock_irqsave(memcg.move_lock)", "spin_unlock_irqrestore(memcg.move_lock, flags)")),
+            (_UNLOCK, ("spin_unlock_irqrestore(memcg.move_lock, flags)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("spin_lock(mm.pgtable.ptl)",)), (pgtable.pte_unmap_unlock, ("spin_unlock(mm.pgtable.ptl)",)))),
     Mutant(((pgtable.pte_offset_map_lock, ("rcu_read_lock()",)), (pgtable.pte_unmap_unlock, ("rcu_read_unlock()",)))),
     Mutant((

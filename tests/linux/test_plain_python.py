@@ -28,7 +28,7 @@ from lockverse.linux.boot import (
 )
 from lockverse.linux.include.errno import EFAULT, ENOMEM
 from lockverse.linux.include.huge_mm import huge_gather, huge_mm_struct, huge_vma
-from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE, mem_cgroup
+from lockverse.linux.include.memcontrol import MOVE_ANON, MOVE_FILE
 from lockverse.linux.include.mm_types import page, pte_state, swap_slot, vm_area_struct
 from lockverse.linux.include.mmzone import (
     MEMCG_SWAP,
@@ -250,13 +250,12 @@ def test_flush() -> None:
     top = memory_cgroup()
     below = memory_cgroup(top)
     file = file_mapping()
-    groups = array[ptr[mem_cgroup], 2]([below, top])
     with applied(rstat.PATCHES):
         p = file_page(below, file)
         mm = new_mm(below)
         assert do_fault(vma_of(mm, file), 0, False) == 0
         assert (local(below), below.vmstats.state, top.vmstats.state) == (1, 0, 0)
-        cgroup_rstat_flush(groups)
+        cgroup_rstat_flush(top)
         assert (below.vmstats.state, top.vmstats.state, hierarchical(top), local(top)) == (1, 1, 1, 0)
         assert atomic_read(p._mapcount) == 0
 

@@ -116,6 +116,12 @@ def test_names_and_cells(tmp_path: Path) -> None:
     assert "g.stats[2].state[1]" in cells and "total[0]" not in cells
 
 
+def test_allocated_in_the_scene(tmp_path: Path) -> None:
+    """An object that kmalloc() gives there has its parts before it is known how many CPUs there are."""
+    scene = "pool(group, 1)\ng = kmalloc(group)\nh = group(link=g.stats)\ng.stats[1].faults = 3\ncpu(run, g)\ncpu(run, g)\nat_rest(lambda: g.stats[0].faults == 1 and g.stats[1].faults == 4)"
+    assert ends(tmp_path, file("this_cpu_inc(g.stats.faults)", scene)) == "holds"
+
+
 def test_diagnostics(tmp_path: Path) -> None:
     for line, code in (
         ("this_cpu_inc(g.n)", "K308"), ("this_cpu_inc(g)", "K308"), ("this_cpu_inc(g.stats)", "K308"), ("this_cpu_inc(g.locks)", "K308"),

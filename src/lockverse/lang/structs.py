@@ -186,7 +186,7 @@ def zeroed(cls: type) -> Any:
 
 def _zero(one: object) -> None:
     if isinstance(one, Array):
-        for index in range(len(one)) if is_scalar(one.type.element) else ():
+        for index in range(len(one.elements)) if is_scalar(one.type.element) else ():
             one[index] = zero(one.type.element)
     else:
         for name, kind in declaration(type(one)).fields.items():  # type: ignore[union-attr]
@@ -199,7 +199,7 @@ def _zero(one: object) -> None:
 def _embedded(one: object) -> list[object]:
     """The objects embedded in another."""
     if isinstance(one, Array):
-        return [] if is_scalar(one.type.element) else list(one)
+        return [] if is_scalar(one.type.element) else one.elements
     fields = declaration(type(one)).fields  # type: ignore[union-attr]
     return [getattr(one, name) for name, kind in fields.items() if not is_scalar(kind)]
 

@@ -123,13 +123,27 @@ def map_page(mm, addr, one, state=pte_state.readonly):
 
 def count_by_cpu(memcg, cpu):
     """Let kernel/cgroup/rstat.py have counted one mapped page of a file for a group, on that CPU, and flushed."""
-    share = memcg.vmstats.percpu[cpu]
+    share = memcg.vmstats_percpu[cpu]
     share.state += 1
     share.state_prev += 1
     memcg.vmstats.state_local += 1
     one = memcg
     while one:
         one.vmstats.state += 1
+        one = one.parent
+
+
+def change_on_cpu(memcg, cpu):
+    """Let kernel/cgroup/rstat.py have counted one mapped page of a file for a group, on that CPU, and not flushed."""
+    memcg.vmstats_percpu[cpu].state += 1
+    one = memcg
+    while not one.rstat_cpu[cpu].updated_next:
+        if not one.parent:
+            one.rstat_cpu[cpu].updated_next = one
+            break
+        above = one.parent.rstat_cpu[cpu]
+        one.rstat_cpu[cpu].updated_next = above.updated_children or one.parent
+        above.updated_children = one
         one = one.parent
 
 
@@ -175,6 +189,6 @@ def start_move(from_, to, precharge=1, flags=MOVE_ANON | MOVE_FILE):
 
 
 __all__ = [
-    "anon_page", "cache_in_tlbs", "charge_memsw", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page", "map_swap",
-    "memory_cgroup", "mm_of", "new_mm", "put_on_list", "start_move", "swap_record", "vma_of",
+    "anon_page", "cache_in_tlbs", "change_on_cpu", "charge_memsw", "count_by_cpu", "file_mapping", "file_page", "gather", "huge_page", "map_huge", "map_page",
+    "map_swap", "memory_cgroup", "mm_of", "new_mm", "put_on_list", "start_move", "swap_record", "vma_of",
 ]  # fmt: skip

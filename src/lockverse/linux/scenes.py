@@ -194,15 +194,14 @@ def dying_group(freed=False, mappers=1, nested=False):
     mm, *mms = [new_mm(parent) for _ in range(mappers)]
     for one in (mm, *mms):
         map_page(one, 0, p)
-    count_by_cpu(child, 2)
+    count_by_cpu(child, 1)
     vma = vma_of(mm, file)
     tlb = gather(vma)
-    groups = array[ptr[mem_cgroup], 3]([child, parent, top]) if nested else array[ptr[mem_cgroup], 2]([child, parent])
     cpu(zap_pte_range, tlb, vma)
-    cpu(cgroup_destroy, child, objcg, groups)
+    cpu(cgroup_destroy, child, objcg)
     for another in [vma_of(one, file) for one in mms]:
         cpu(zap_pte_range, gather(another), another)
-    return parent, child, objcg, file, p, mm, vma, tlb, groups
+    return parent, child, objcg, file, p, mm, vma, tlb
 
 
 def books(memcg1, memcg2, p, q, r=NULL):

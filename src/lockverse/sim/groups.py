@@ -1,7 +1,7 @@
 """Groups as directories of cgroupfs: making and removing them, their limits and flags, and the numbers in their files.
 
 The charges, the counters and the flush are `linux/`'s. A CPU's share of a counter and what flushes know of it are an object for each group and counter,
-given to kernel/cgroup/rstat.py one counter after the other. There is one CPU; which groups have changed is not noted, so a flush looks at all.
+given to kernel/cgroup/rstat.py one counter after the other. There is one CPU; which groups have changed is not noted, so all are put into its tree before a flush.
 Leaves out kmem, memory+swap, events, and writes to files that change nothing here.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from lockverse.lang import NULL
 from lockverse.linux.include.errno import EBUSY, EEXIST, EINVAL, ENOENT
-from lockverse.linux.include.memcontrol import NR_CPUS, mem_cgroup
+from lockverse.linux.include.memcontrol import cgroup_rstat_cpu, mem_cgroup
 from lockverse.linux.include.mmzone import (
     NR_ANON_MAPPED,
     NR_ANON_THPS,
@@ -31,7 +31,7 @@ from lockverse.linux.include.mmzone import (
 )
 from lockverse.linux.include.page_counter import PAGE_COUNTER_MAX, page_counter
 from lockverse.linux.kernel.cgroup.cgroup import css_kill
-from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, local
+from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, cgroup_rstat_updated, local
 from lockverse.linux.mm.memcontrol_stock import drain_local_stock
 
 from .names import TOP
@@ -54,11 +54,10 @@ ROWS = {
 class Share:
     """A CPU's share of a counter: the atomic that is added to, and what of it the last flush has seen."""
 
-    __slots__ = ("counter", "state_prev", "updated")
+    __slots__ = ("counter", "state_prev")
 
     def __init__(self) -> None:
         self.counter = self.state_prev = 0
-        self.updated = False
 
     @property
     def state(self) -> int:
@@ -66,13 +65,23 @@ class Share:
         return self.counter
 
 
+class Place(cgroup_rstat_cpu):
+    """A counter's place in the tree of those that a flush looks at."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+
+    def __init__(self) -> None:
+        self.updated_children = self.updated_next = NULL
+
+
 class Counter:
     """One counter of a group as a flush sees it: the group in place of its `vmstats`, and the same counter of the group above."""
 
-    __slots__ = ("parent", "percpu", "state", "state_local", "state_pending")
+    __slots__ = ("parent", "rstat_cpu", "state", "state_local", "state_pending", "vmstats_percpu")
 
     def __init__(self, share: Share, parent: Any) -> None:
-        self.percpu = [share, *(Share() for _ in range(1, NR_CPUS))]
+        self.vmstats_percpu, self.rstat_cpu = [share], [Place()]
         self.state = self.state_pending = self.state_local = 0
         self.parent = parent
 
@@ -110,7 +119,7 @@ class Group(mem_cgroup):
     __setattr__ = object.__setattr__
 
     def __init__(self, path: str, parent: Group | None, stock: Stock) -> None:
-        self.moving_account, self.move_lock, self.move_lock_task = Atomic(), Spinlock(), NULL
+        self.moving_account, self.move_lock, self.move_lock_task, self.move_lock_flags = Atomic(), Spinlock(), NULL, False
         self.state = [Share() for _ in range(NR_COUNTERS)]
         self.memory = PageCounter(NULL if parent is None else parent.memory)
         self.css_refcnt = Atomic(1)
@@ -189,10 +198,9 @@ class Groups:
     def _settle(self) -> None:
         drain_local_stock(self.top)
         for number in range(NR_COUNTERS):
-            counters = [group.counters[number] for group in reversed(self._all)]
-            for counter in counters:
-                counter.percpu[0].updated = True
-            cgroup_rstat_flush(counters)
+            for group in self._all:
+                cgroup_rstat_updated(group.counters[number], 0)
+            cgroup_rstat_flush(self.top.counters[number])
         self._all = [group for group in self._all if group.css_refcnt.counter > 0 or any(one.parent is group for one in self._all)]
 
     def _row(self, group: Group) -> dict[str, int]:

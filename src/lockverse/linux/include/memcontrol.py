@@ -1,37 +1,33 @@
 """struct mem_cgroup: a group of tasks, what it is charged for, and the lock that keeps its pages its own.
 
-Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock and its owner, the counters, the page counters of memory and of
-memory+swap, the css reference count and that of the id, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
-one step, as adding to one CPU's share is there; `vmstats`
-has the shares of one counter, for kernel/cgroup/rstat.py. Left out: per-node copies
+Source: include/linux/memcontrol.h, Linux 6.1. Modelled: moving_account, move_lock with its owner and the flags of interrupts that it keeps, the counters, the page
+counters of memory and of memory+swap, the css reference count and that of the id, parent. Approximated: `state` holds for each counter the sum over all CPUs, and adding to it is
+one step, as adding to one CPU's share is there; `vmstats_percpu`
+has the shares of one counter, for kernel/cgroup/rstat.py; what the kernel has in struct cgroup (`rstat_cpu`) is here. Left out: per-node copies
 of the counters, the kmem counter, cgroup v2's swap counter, events other than PGPGIN and PGPGOUT, everything about reclaim and OOM.
 """
 
 from __future__ import annotations
 
-from lockverse.lang import array, atomic_long_t, atomic_t, ptr, refcount_t, s64, spinlock_t, struct, task_struct
+from lockverse.lang import array, atomic_long_t, atomic_t, percpu, ptr, refcount_t, s64, spinlock_t, struct, task_struct
 
 from .mmzone import NAMES
 from .page_counter import page_counter
 
-NR_CPUS = 3  # CPUs that have a share of a counter, where shares are modelled
-
 
 @struct
 class memcg_vmstats_percpu:
-    """One CPU's share of NR_FILE_MAPPED, what of it the last flush has seen, and whether the next flush will look here."""
+    """One CPU's share of NR_FILE_MAPPED, and what of it the last flush has seen."""
 
     state: s64
     state_prev: s64
-    updated: bool
 
 
 @struct
 class memcg_vmstats:
-    """NR_FILE_MAPPED as kernel/cgroup/rstat.py keeps it: the shares; and, as of the last flush, `state` of this group and those below,
-    what those below have handed up, and `state_local` of this group alone (6.12)."""
+    """NR_FILE_MAPPED as of the last flush: `state` of this group and those below, what those below have handed up, and
+    `state_local` of this group alone (6.12)."""
 
-    percpu: array[memcg_vmstats_percpu, NR_CPUS]
     state: s64
     state_pending: s64
     state_local: s64
@@ -46,12 +42,22 @@ class lruvec:
 
 
 @struct
+class cgroup_rstat_cpu:
+    """A group's place in the tree of groups that have changed on a CPU: the first of its children there, or itself, for which
+    NULL stands in the beginning; the next one of its parent's, or its parent; NULL if it is not in the tree."""
+
+    updated_children: ptr[mem_cgroup]
+    updated_next: ptr[mem_cgroup]
+
+
+@struct
 class mem_cgroup:
     """A memory control group."""
 
     moving_account: atomic_t
     move_lock: spinlock_t
     move_lock_task: ptr[task_struct]
+    move_lock_flags: bool
     state: array[atomic_long_t, *NAMES]  # what the CPUs' shares add up to
     memory: page_counter
     memsw: page_counter  # memory and swap together, where mm/memsw.py is applied
@@ -59,8 +65,10 @@ class mem_cgroup:
     css_refcnt: atomic_long_t
     css_dying: bool
     css_freed: bool
+    vmstats_percpu: percpu[memcg_vmstats_percpu]
     vmstats: memcg_vmstats
     lruvec: lruvec
+    rstat_cpu: percpu[cgroup_rstat_cpu]
     parent: ptr[mem_cgroup]
 
 

@@ -7,7 +7,7 @@ locked. Approximated: an array in place of the xarray. Left out: readahead, shad
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, READ_ONCE, WRITE_ONCE, spin_lock, spin_unlock
+from lockverse.lang import NULL, READ_ONCE, WRITE_ONCE, spin_lock_irq, spin_unlock_irq
 from lockverse.linux.include.errno import EEXIST
 from lockverse.linux.include.mmzone import NR_FILE_PAGES, NR_SHMEM
 from lockverse.linux.include.page_flags import folio_get, folio_try_get
@@ -39,10 +39,10 @@ def filemap_add_folio(mapping, folio, index, memcg):
     if ret:
         return ret
     folio_get(folio)
-    spin_lock(mapping.i_pages_lock)
+    spin_lock_irq(mapping.i_pages_lock)
     if hasattr(mapping, "i_mmap"):
         if mapping.i_pages[index]:
-            spin_unlock(mapping.i_pages_lock)
+            spin_unlock_irq(mapping.i_pages_lock)
             swap.folio_put(folio)
             return -EEXIST
     WRITE_ONCE(folio.mapping, mapping)
@@ -50,7 +50,7 @@ def filemap_add_folio(mapping, folio, index, memcg):
     memcontrol.__mod_lruvec_page_state(folio, NR_FILE_PAGES, 1)
     if folio.swapbacked:
         memcontrol.__mod_lruvec_page_state(folio, NR_SHMEM, 1)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irq(mapping.i_pages_lock)
     swap.folio_add_lru(folio)
     return 0
 
@@ -58,11 +58,11 @@ def filemap_add_folio(mapping, folio, index, memcg):
 def filemap_remove_folio(folio):
     """Take a locked page out of the cache: truncation. Drops the cache's reference."""
     mapping = folio.mapping
-    spin_lock(mapping.i_pages_lock)
+    spin_lock_irq(mapping.i_pages_lock)
     memcontrol.__mod_lruvec_page_state(folio, NR_FILE_PAGES, -1)
     if folio.swapbacked:
         memcontrol.__mod_lruvec_page_state(folio, NR_SHMEM, -1)
     WRITE_ONCE(folio.mapping, NULL)
     WRITE_ONCE(mapping.i_pages[folio.index], NULL)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irq(mapping.i_pages_lock)
     swap.folio_put(folio)

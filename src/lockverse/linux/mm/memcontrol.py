@@ -1,11 +1,12 @@
 """Memory control groups: who a page is charged to, and how charges move.
 
-Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, charging and uncharging, the move of charges
-from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page behind a pte,
-and mem_cgroup_move_account step by step; for the simulator's groups and mms also huge pages, and the walk over all vmas and page tables. Approximated: interrupts are not modelled, so the irqsave of the move lock is a plain spin_lock;
-counters are sums over CPUs (include/memcontrol.py); in a scene one vma stands for its mm. Left out: kmem, events' thresholds,
-lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM. mc.waitq: memcontrol_waitq.py. The
-stock: memcontrol_stock.py; swap records: swap_cgroup.py; the memory+swap counter: memsw.py. What 6.2 and later changed: linux/patches/.
+Source: mm/memcontrol.c, Linux 6.1. Modelled: the counters, folio_memcg_lock with both its paths, of which the slow one disables interrupts, charging and
+uncharging, the move of charges from mem_cgroup_can_attach to the clearing, with the precharge, the grace period, the walk and all three ways to find a page
+behind a pte, and mem_cgroup_move_account step by step; for the simulator's groups and mms also huge pages, and the walk over all vmas and page tables.
+Approximated: adding to a counter is one step, so nothing disables interrupts for it; counters are sums over CPUs (include/memcontrol.py); in a scene one vma
+stands for its mm. Left out: kmem, events' thresholds, lru_add_drain_all (no page waits in a pagevec here), reclaim and OOM.
+mc.waitq: memcontrol_waitq.py. The stock: memcontrol_stock.py; swap records: swap_cgroup.py; the memory+swap counter: memsw.py.
+What 6.2 and later changed: linux/patches/.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from lockverse.lang import (
     rcu_read_lock,
     rcu_read_unlock,
     smp_mb,
-    spin_lock,
-    spin_unlock,
+    spin_lock_irqsave,
+    spin_unlock_irqrestore,
     synchronize_rcu,
     up_read,
 )  # fmt: skip
@@ -140,11 +141,12 @@ def folio_memcg_lock(folio):
             return
         if atomic_read(memcg.moving_account) <= 0:
             return
-        spin_lock(memcg.move_lock)
+        flags = spin_lock_irqsave(memcg.move_lock)
         if memcg == folio_memcg(folio):
             break
-        spin_unlock(memcg.move_lock)
+        spin_unlock_irqrestore(memcg.move_lock, flags)
     WRITE_ONCE(memcg.move_lock_task, current_task())
+    memcg.move_lock_flags = flags
 
 
 def lock_page_memcg(page):
@@ -155,8 +157,10 @@ def lock_page_memcg(page):
 def __folio_memcg_unlock(memcg):
     """The end of what folio_memcg_lock began, for that group."""
     if memcg and READ_ONCE(memcg.move_lock_task) == current_task():
+        flags = memcg.move_lock_flags
         WRITE_ONCE(memcg.move_lock_task, NULL)
-        spin_unlock(memcg.move_lock)
+        memcg.move_lock_flags = False
+        spin_unlock_irqrestore(memcg.move_lock, flags)
     rcu_read_unlock()
 
 

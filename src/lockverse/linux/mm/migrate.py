@@ -7,7 +7,7 @@ given; a page of a file. Left out: movement between zones (its counters are per 
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, READ_ONCE, WRITE_ONCE, atomic_cmpxchg, atomic_set, spin_lock, spin_unlock
+from lockverse.lang import NULL, READ_ONCE, WRITE_ONCE, atomic_cmpxchg, atomic_set, spin_lock_irq, spin_unlock_irq
 from lockverse.linux.include.mm_types import pte_state
 from lockverse.linux.include.page_flags import (
     folio_get,
@@ -43,9 +43,9 @@ def remove_migration_ptes(vmas, old, new):
 
 def folio_migrate_mapping(mapping, newfolio, folio):
     """Put a page into the cache in place of another, if nobody else has a reference to that; give whether. Both are locked."""
-    spin_lock(mapping.i_pages_lock)
+    spin_lock_irq(mapping.i_pages_lock)
     if atomic_cmpxchg(folio._refcount, 2, 0) != 2:  # the cache's and the isolation's
-        spin_unlock(mapping.i_pages_lock)
+        spin_unlock_irq(mapping.i_pages_lock)
         return False
     WRITE_ONCE(newfolio.mapping, mapping)
     folio_get(newfolio)
@@ -53,7 +53,7 @@ def folio_migrate_mapping(mapping, newfolio, folio):
         folio_test_set_dirty(newfolio)
     WRITE_ONCE(mapping.i_pages[folio.index], newfolio)
     atomic_set(folio._refcount, 1)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irq(mapping.i_pages_lock)
     return True
 
 

@@ -1,13 +1,13 @@
 """Dirty pages and writeback, and their counters.
 
 Source: mm/page-writeback.c, Linux 6.1. Modelled: marking dirty, cancelling, clearing for IO with folio_mkclean, starting and ending writeback,
-each with folio_memcg_lock where 6.1 has it. Approximated: interrupts are not modelled, so the end of writeback runs as a CPU of its
+each with folio_memcg_lock and the i_pages lock where 6.1 has them. The end of writeback may be an interrupt's, or, where a scene has none, a CPU's of its
 own. Left out: wb and node counters, tags, buffers, inodes, throttling.
 """
 
 from __future__ import annotations
 
-from lockverse.lang import READ_ONCE, WRITE_ONCE, spin_lock, spin_unlock, xchg
+from lockverse.lang import READ_ONCE, WRITE_ONCE, spin_lock_irqsave, spin_unlock_irqrestore, xchg
 from lockverse.linux.include.mmzone import NR_FILE_DIRTY, NR_WRITEBACK
 from lockverse.linux.include.page_flags import (
     folio_lock,
@@ -39,10 +39,10 @@ def filemap_dirty_folio(mapping, folio):
     if folio_test_set_dirty(folio):
         folio_memcg_unlock(folio)
         return False
-    spin_lock(mapping.i_pages_lock)
+    flags = spin_lock_irqsave(mapping.i_pages_lock)
     if READ_ONCE(folio.mapping):
         folio_account_dirtied(folio, mapping)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irqrestore(mapping.i_pages_lock, flags)
     folio_memcg_unlock(folio)
     return True
 
@@ -77,16 +77,30 @@ def folio_clear_dirty_for_io(folio, vmas):
 
 def folio_start_writeback(folio):
     """The page is on its way to disk."""
+    mapping = READ_ONCE(folio.mapping)
     folio_memcg_lock(folio)
-    if not xchg(folio.writeback, True):
+    if mapping and mapping.can_writeback:
+        flags = spin_lock_irqsave(mapping.i_pages_lock)
+        was = xchg(folio.writeback, True)
+        spin_unlock_irqrestore(mapping.i_pages_lock, flags)
+    else:
+        was = xchg(folio.writeback, True)
+    if not was:
         __mod_lruvec_page_state(folio, NR_WRITEBACK, 1)
     folio_memcg_unlock(folio)
 
 
 def folio_end_writeback(folio):
-    """The page has come to disk. The caller holds a reference."""
+    """The page has come to disk: an interrupt says so. The caller holds a reference."""
+    mapping = READ_ONCE(folio.mapping)
     folio_memcg_lock(folio)
-    if xchg(folio.writeback, False):
+    if mapping and mapping.can_writeback:
+        flags = spin_lock_irqsave(mapping.i_pages_lock)
+        was = xchg(folio.writeback, False)
+        spin_unlock_irqrestore(mapping.i_pages_lock, flags)
+    else:
+        was = xchg(folio.writeback, False)
+    if was:
         __mod_lruvec_page_state(folio, NR_WRITEBACK, -1)
     folio_memcg_unlock(folio)
 

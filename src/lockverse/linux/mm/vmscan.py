@@ -7,7 +7,7 @@ Left out: references and ages, batches of TLB flushes, MGLRU, demotion, anonymou
 
 from __future__ import annotations
 
-from lockverse.lang import NULL, WRITE_ONCE, atomic_cmpxchg, atomic_set, spin_lock, spin_unlock
+from lockverse.lang import NULL, WRITE_ONCE, atomic_cmpxchg, atomic_set, spin_lock_irq, spin_unlock_irq
 from lockverse.linux.include.mmzone import MEMCG_SWAP, NR_FILE_PAGES, NR_SHMEM, NR_SWAPCACHE
 from lockverse.linux.include.page_flags import (
     PageAnon,
@@ -62,13 +62,13 @@ def __remove_mapping(folio, slot):
         put_swap_folio(slot)
         return True
     mapping = folio.mapping
-    spin_lock(mapping.i_pages_lock)
+    spin_lock_irq(mapping.i_pages_lock)
     __mod_lruvec_page_state(folio, NR_FILE_PAGES, -1)
     if folio.swapbacked:
         __mod_lruvec_page_state(folio, NR_SHMEM, -1)
     WRITE_ONCE(mapping.i_pages[folio.index], NULL)
     WRITE_ONCE(folio.mapping, NULL)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irq(mapping.i_pages_lock)
     return True
 
 

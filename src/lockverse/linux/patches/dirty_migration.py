@@ -6,7 +6,7 @@ leaves the counters of the group alone. Modelled: the two orders. Leaves out wha
 
 from __future__ import annotations
 
-from lockverse.lang import WRITE_ONCE, atomic_cmpxchg, atomic_set, patch, spin_lock, spin_unlock
+from lockverse.lang import WRITE_ONCE, atomic_cmpxchg, atomic_set, patch, spin_lock_irq, spin_unlock_irq
 from lockverse.linux.include.mmzone import NR_FILE_DIRTY
 from lockverse.linux.include.page_flags import folio_get, folio_test_clear_dirty, folio_test_set_dirty
 from lockverse.linux.mm import migrate
@@ -16,9 +16,9 @@ from lockverse.linux.mm.memcontrol import __mod_lruvec_page_state, commit_charge
 @patch(migrate.folio_migrate_mapping)
 def migrate_mapping_4_2(mapping, newfolio, folio):
     """Put a page into the cache in place of another, and count it dirty in its place."""
-    spin_lock(mapping.i_pages_lock)
+    spin_lock_irq(mapping.i_pages_lock)
     if atomic_cmpxchg(folio._refcount, 2, 0) != 2:
-        spin_unlock(mapping.i_pages_lock)
+        spin_unlock_irq(mapping.i_pages_lock)
         return False
     WRITE_ONCE(newfolio.mapping, mapping)
     folio_get(newfolio)
@@ -28,7 +28,7 @@ def migrate_mapping_4_2(mapping, newfolio, folio):
         __mod_lruvec_page_state(newfolio, NR_FILE_DIRTY, 1)
     WRITE_ONCE(mapping.i_pages[folio.index], newfolio)
     atomic_set(folio._refcount, 1)
-    spin_unlock(mapping.i_pages_lock)
+    spin_unlock_irq(mapping.i_pages_lock)
     return True
 
 

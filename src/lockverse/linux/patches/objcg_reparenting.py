@@ -16,14 +16,16 @@ from lockverse.lang import (
     rcu_read_lock,
     rcu_read_unlock,
     spin_lock,
+    spin_lock_irq,
     spin_unlock,
+    spin_unlock_irq,
     spinlock_t,
     struct,
     synchronize_rcu,
 )  # fmt: skip
 from lockverse.linux.include.memcontrol import mem_cgroup
 from lockverse.linux.kernel.cgroup.cgroup import css_free_rwork_fn, css_kill, css_release_work_fn
-from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, locks
+from lockverse.linux.kernel.cgroup.rstat import cgroup_rstat_flush, cgroup_rstat_lock
 from lockverse.linux.mm import memcontrol
 
 
@@ -63,24 +65,24 @@ def mod_state_of_living(page, idx, val):
 def memcg_reparent_objcgs(memcg, objcg):
     """Switch the pointer: from here on the pages are the parent's. The locks keep lruvecs and pages together."""
     parent = memcg.parent
-    spin_lock(reparent.objcg_lock)
+    spin_lock_irq(reparent.objcg_lock)
     spin_lock(reparent.child_lru_lock)
     spin_lock(reparent.parent_lru_lock)
     WRITE_ONCE(objcg.memcg, parent)
     spin_unlock(reparent.parent_lru_lock)
     spin_unlock(reparent.child_lru_lock)
-    spin_unlock(reparent.objcg_lock)
+    spin_unlock_irq(reparent.objcg_lock)
 
 
-def reparent_state_local(memcg, groups):
+def reparent_state_local(memcg):
     """cgroup v1: what the group counts as its own goes over to the parent."""
     parent = memcg.parent
-    cgroup_rstat_flush(groups)
-    spin_lock(locks.lock)
+    cgroup_rstat_flush(memcg)
+    spin_lock_irq(cgroup_rstat_lock)
     value = memcg.vmstats.state_local
     memcg.vmstats.state_local = 0
     parent.vmstats.state_local += value
-    spin_unlock(locks.lock)
+    spin_unlock_irq(cgroup_rstat_lock)
 
 
 def wait_for_updates():
@@ -88,24 +90,24 @@ def wait_for_updates():
     synchronize_rcu()
 
 
-def transfer_local(memcg, groups):
+def transfer_local(memcg):
     """What is done for local counters: nothing, in cgroup v2."""
 
 
 @patch(transfer_local)
-def transfer_local_v1(memcg, groups):
+def transfer_local_v1(memcg):
     """cgroup v1: transfer them."""
-    reparent_state_local(memcg, groups)
+    reparent_state_local(memcg)
 
 
-def cgroup_destroy(memcg, objcg, groups):
+def cgroup_destroy(memcg, objcg):
     """Remove a group that has pages left: mark it, wait, switch the pointer, release and free it. Nothing refers to it any more."""
     css_kill(memcg)
     wait_for_updates()
     memcg_reparent_objcgs(memcg, objcg)
-    transfer_local(memcg, groups)
-    css_release_work_fn(memcg, groups)
-    css_free_rwork_fn(memcg, groups)
+    transfer_local(memcg)
+    css_release_work_fn(memcg)
+    css_free_rwork_fn(memcg)
 
 
 HIERARCHICAL = [folio_memcg]
@@ -131,5 +133,5 @@ def wait_for_nobody():
 
 
 @patch(transfer_local)
-def transfer_nothing(memcg, groups):
+def transfer_nothing(memcg):
     """No transfer."""

@@ -54,9 +54,9 @@ def css_kill(memcg):
     WRITE_ONCE(memcg.css_dying, True)
 
 
-def css_release_work_fn(memcg, groups):
+def css_release_work_fn(memcg):
     """The last reference is gone: one flush more, after which no flush looks at the group."""
-    cgroup_rstat_flush(groups)
+    cgroup_rstat_flush(memcg)
 
 
 def mem_cgroup_css_free(memcg):
@@ -70,22 +70,22 @@ def mem_cgroup_css_kfree(memcg):
     kfree(memcg)
 
 
-def css_free_rwork_fn(memcg, groups):
+def css_free_rwork_fn(memcg):
     """Free the group: a grace period after the release."""
     synchronize_rcu()
     mem_cgroup_css_free(memcg)
 
 
 @patch(css_release_work_fn)
-def css_release_work_fn_6_16(memcg, groups):
+def css_release_work_fn_6_16(memcg):
     """6.16: no flush here."""
 
 
 @patch(css_free_rwork_fn)
-def css_free_rwork_fn_6_16(memcg, groups):
+def css_free_rwork_fn_6_16(memcg):
     """6.16: the final flush is here, after the grace period."""
     synchronize_rcu()
-    cgroup_rstat_flush(groups)
+    cgroup_rstat_flush(memcg)
     mem_cgroup_css_free(memcg)
 
 
