@@ -185,7 +185,8 @@ def memcg_page_state_local(memcg):
     """What memory.stat of cgroup v1 shows of a group alone: the shares, without a flush."""
     x = 0
     for cpu in for_each_possible_cpu():
-        x += READ_ONCE(per_cpu_ptr(memcg.vmstats_percpu, cpu).state)
+        statc = per_cpu_ptr(memcg.vmstats_percpu, cpu)
+        x += READ_ONCE(statc.state)
     return 0 if x < 0 else x
 
 
