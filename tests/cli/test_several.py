@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lockverse.cli.several import in_order, processes
+from lockverse.cli.several import in_order
 
 from ..support import ROOT
 
@@ -62,10 +62,6 @@ def test_a_process_that_is_killed_is_told_of() -> None:
     checks: list[Callable[[], None]] = [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: time.sleep(60)]
     with pytest.raises(RuntimeError, match="ended with code -9"):
         list(in_order(checks, 2, lambda _: None))
-
-
-def test_there_are_no_more_processes_than_checks() -> None:
-    assert (processes(2, 8), processes(9, 3), processes(1, 3)) == (2, 3, 1)
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["one process", "a terminal's"])

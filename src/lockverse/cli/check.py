@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,6 @@ from lockverse.trace.verdict import Verdict
 
 from .output import GRAVEST, Exit, complain, complain_of, say
 from .races import clear_progress, count_line, failure, progress_line
-from .several import in_order, processes
 
 _EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
 
@@ -76,8 +76,10 @@ def _parameter(text: str) -> tuple[str, str]:
 
 def _checked(found: list[Task], bounds: Bounds, engine: Options) -> Iterator[Outcome | tuple[Diagnostic, ...]]:
     """Of each task the outcome, or what is wrong with its scheme. Several have a thread each, as many at a time as a search would have threads."""
-    at_once = processes(len(found), engine.jobs or threads())
-    if at_once > 1:
+    at_once = min(len(found), engine.jobs or threads())
+    if at_once > 1 and hasattr(os, "fork"):
+        from .several import in_order
+
         alone = replace(engine, jobs=1)
         try:
             yield from in_order([partial(_check, task, bounds, alone, lambda _: None) for task in found], at_once, count_line(len(found)))

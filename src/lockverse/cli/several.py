@@ -1,6 +1,6 @@
 """Several checks at a time, in processes of their own: the schemes of a folder are independent, and most are too small for threads to help.
 
-Processes are forked, so that they have the schemes as they were loaded; where a system cannot fork, checks go one after another. What a
+Processes are forked, so that they have the schemes as they were loaded. What a
 check raises is raised in this process, by running it once more here. Ctrl-C ends all checks, each of which tells how far it came. Leaves
 out what a check is, and printing.
 """
@@ -17,11 +17,6 @@ T = TypeVar("T")
 TELL_EVERY: Final = 0.2  # seconds
 _RAISED: Final = "raised"
 _INTERRUPTED: Final = "interrupted"
-
-
-def processes(checks: int, threads: int) -> int:
-    """How many processes to have for so many checks with so many threads in all."""
-    return min(checks, threads) if hasattr(os, "fork") else 1
 
 
 def in_order(checks: Sequence[Callable[[], T]], processes: int, tell: Callable[[int], None]) -> Iterator[T]:
@@ -98,7 +93,7 @@ class _Pool:
     def end(self) -> None:
         """Leave no process behind."""
         for process, _ in self.busy.values():
-            process.terminate()
+            process.kill()
             process.join()
 
 
