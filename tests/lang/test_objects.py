@@ -228,6 +228,19 @@ def test_parameters() -> None:
             scheme_parameters(wrong)
 
 
+def test_objects_of_other_modules_are_put_back() -> None:
+    """What a scene writes into an object of a module that its scheme only calls is gone before the next scene."""
+    from lockverse.linux.mm.memcontrol import mc
+    from lockverse.session import open_file
+
+    scheme = open_file(ROOT / "schemes" / "ladder" / "ladder.py").schemes["rung_g"]
+    mc.from_ = NULL
+    scene = build(scheme, {parameter.name: parameter.default for parameter in scheme_parameters(scheme)})
+    assert mc.from_ is not NULL
+    scene.restore()
+    assert mc.from_ is NULL
+
+
 def test_snapshot() -> None:
     one: Any = outer(n=1, link=outer(n=2))
     restore = snapshot([one])

@@ -6,6 +6,7 @@ others moves with the first mover") or from counting by hand. Leaves out concurr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from lockverse.lang import applied, array, atomic_long_read, atomic_read, ptr, refcount_read
 from lockverse.lang.null import NULL
+from lockverse.lang.scene import snapshot
 from lockverse.linux.boot import (
     anon_page,
     file_mapping,
@@ -77,6 +79,14 @@ SERIES = {
     "6.2": [delayed_rmap.PATCHES],
     "6.3": [delayed_rmap.PATCHES, rmap_without_memcg_lock.PATCHES, move_locked_pages.PATCHES],
 }
+
+
+@pytest.fixture(autouse=True)
+def kernel_as_it_was() -> Iterator[None]:
+    """The model's own objects, such as `mc`, are for whoever comes next as they were."""
+    restore = snapshot(one for name, module in list(sys.modules.items()) if name.startswith("lockverse.linux.") for one in list(vars(module).values()))
+    yield
+    restore()
 
 
 @pytest.fixture(params=list(SERIES))

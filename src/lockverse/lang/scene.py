@@ -243,7 +243,7 @@ def _site(depth: int = 2) -> Site:
 
 def build(scheme: Callable[..., object], arguments: Mapping[str, object]) -> Scene:
     """Run a scheme function and give its scene. What it raises passes through."""
-    scene = Scene(restore=snapshot(getattr(scheme, "__globals__", {}).values()))
+    scene = Scene(restore=snapshot(_globals(scheme)))
     _Building.scene = scene
     code = scheme.__code__
     profile = sys.getprofile()
@@ -311,6 +311,21 @@ def _domain(annotation: object) -> tuple[object, ...]:
 
 
 # Putting values back
+
+
+def _globals(scheme: Callable[..., object]) -> list[object]:
+    """What stands at the top of the scheme's module, and of those that functions there come from, and so on. The vocabulary has no such objects."""
+    waiting = [getattr(scheme, "__globals__", {})]
+    seen = {id(waiting[0])}
+    found: list[object] = []
+    while waiting:
+        values = list(waiting.pop().values())
+        found += values
+        for one in values:
+            if isinstance(one, FunctionType) and id(one.__globals__) not in seen and not (one.__module__ or "").startswith("lockverse.lang"):
+                seen.add(id(one.__globals__))
+                waiting.append(one.__globals__)
+    return found
 
 
 def snapshot(roots: Iterable[object]) -> Callable[[], None]:
