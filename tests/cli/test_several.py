@@ -20,10 +20,17 @@ from ..support import ROOT
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork: checks go one after another")
 CLASSICS = str(ROOT / "schemes/classics")
+AT_ONCE = """
+import sys
+from lockverse.cli import check
+check.SOON = -1.0  # from the first check on
+from lockverse.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def _results(*options: str) -> list[dict[str, object]]:
-    command = [sys.executable, "-m", "lockverse", "check", CLASSICS, "--json", "--no-trace", *options]
+    command = [sys.executable, "-c", AT_ONCE, "check", CLASSICS, "--json", "--no-trace", *options]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout)["results"]
     return [{key: value for key, value in one.items() if key not in ("seconds", "engine")} for one in found]
 
@@ -69,7 +76,7 @@ def test_ctrl_c_ends_all_that_run_and_begins_nothing_more(tmp_path: Path, whole_
     text = (ROOT / "bench/models/m2_filter.py").read_text()
     for name in "abc":
         (tmp_path / f"{name}.py").write_text(text)
-    command = [sys.executable, "-m", "lockverse", "check", str(tmp_path), "--param", "n=6", "--json", "--jobs", "2", "--no-trace"]
+    command = [sys.executable, "-c", AT_ONCE, "check", str(tmp_path), "--param", "n=6", "--json", "--jobs", "2", "--no-trace"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         time.sleep(5)  # long enough for both to have begun; if not, what has not begun is not told of

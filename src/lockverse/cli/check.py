@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from lockverse.trace.verdict import Verdict
 from .output import GRAVEST, Exit, complain, complain_of, say
 from .races import clear_progress, count_line, failure, progress_line
 
+SOON = 0.2  # seconds: to have processes takes a good part of it
 _EXITS = {Verdict.HOLDS: Exit.HOLDS, Verdict.BROKEN: Exit.BROKEN, Verdict.UNKNOWN: Exit.UNKNOWN}
 
 
@@ -75,18 +77,14 @@ def _parameter(text: str) -> tuple[str, str]:
 
 
 def _checked(found: list[Task], bounds: Bounds, engine: Options) -> Iterator[Outcome | tuple[Diagnostic, ...]]:
-    """Of each task the outcome, or what is wrong with its scheme. Several have a thread each, as many at a time as a search would have threads."""
-    at_once = min(len(found), engine.jobs or threads())
-    if at_once > 1 and hasattr(os, "fork"):
-        from .several import in_order
-
-        alone = replace(engine, jobs=1)
-        try:
-            yield from in_order([partial(_check, task, bounds, alone, lambda _: None) for task in found], at_once, count_line(len(found)))
-        finally:
-            clear_progress()
-        return
-    for task in found:
+    """Of each task the outcome, or what is wrong with its scheme. What is not done soon is done several at a time, as many as a search would
+    have threads, with one each."""
+    began = time.monotonic()
+    for number, task in enumerate(found):
+        at_once = min(len(found) - number, engine.jobs or threads())
+        if at_once > 1 and hasattr(os, "fork") and time.monotonic() - began > SOON:
+            yield from _at_once(found[number:], at_once, bounds, engine)
+            return
         try:
             outcome = _check(task, bounds, engine, progress_line(task.scheme))
         finally:
@@ -94,6 +92,16 @@ def _checked(found: list[Task], bounds: Bounds, engine: Options) -> Iterator[Out
         yield outcome
         if isinstance(outcome, Outcome) and outcome.bound == "interrupted":
             return
+
+
+def _at_once(found: list[Task], processes: int, bounds: Bounds, engine: Options) -> Iterator[Outcome | tuple[Diagnostic, ...]]:
+    from .several import in_order  # not at the top: most checks are of few schemes
+
+    alone = replace(engine, jobs=1)
+    try:
+        yield from in_order([partial(_check, task, bounds, alone, lambda _: None) for task in found], processes, count_line(len(found)))
+    finally:
+        clear_progress()
 
 
 def _check(task: Task, bounds: Bounds, engine: Options, progress: Callable[[Progress], None]) -> Outcome | tuple[Diagnostic, ...]:
