@@ -81,7 +81,7 @@ SMALL = f"def run(w, x, y):\n    w.f0 += {STEP}\n    w.f1 += {STEP}\n    w.f2 +=
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_races_and_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, scene: str, reason: Reason, jobs: int) -> None:
     """They are found among whole states, of which none is forgotten though the queue may keep but few."""
-    for name, value in (("FIRST_KEPT", 64), ("KEPT_BYTES", 64), ("KEPT_BYTES_LOOPS", 64), ("FIRST_LINES", 1), ("PARALLEL_FROM", 2)):
+    for name, value in (("FIRST_KEPT", 64), ("KEPT_BYTES", 64), ("FIRST_LINES", 1), ("PARALLEL_FROM", 2)):
         monkeypatch.setattr(native, name, value)
     linked = linked_text(tmp_path, SMALL + last, f"w = wide()\nx = node()\ny = node()\ncpu(run, w, x, y)\ncpu(run, w, y, x)\n{scene}", HEAD)
     reference = searched(linked, "reference")

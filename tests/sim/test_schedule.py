@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockverse.lang import applied, down_read_trylock, patch, spin_lock
+from lockverse.lang import applied, down_read_trylock, patch, spin_lock, spin_lock_irqsave
 from lockverse.lang.errors import CheckFailed
 from lockverse.lang.task import current_task
 from lockverse.linux.mm import memcontrol, memcontrol_stock
@@ -152,7 +152,7 @@ def forgets_the_lock(memcg, nr_pages):  # type: ignore[no-untyped-def]
 
 
 def test_everything_is_as_before() -> None:
-    before = memcontrol.spin_lock
+    before = memcontrol.spin_lock_irqsave
     ran(MOVE_AND_UNMAP, 1)
-    assert memcontrol.spin_lock is before is spin_lock
+    assert memcontrol.spin_lock_irqsave is before is spin_lock_irqsave
     assert current_task().pid == 0

@@ -88,7 +88,7 @@ class Page(page):
     def __init__(self, *, anon: bool = False, swapbacked: bool = False) -> None:
         self._mapcount = Atomic(-1)
         self._refcount = Atomic(1)
-        self.memcg_data = self.objcg = self.mapping = NULL
+        self.memcg_data = self.objcg = self.mapping = self.on_list = NULL
         self.lock = Mutex()
         self.lru = self.dirty = self.writeback = self.swapcache = self.ksm = False
         self.anon, self.swapbacked = anon, anon or swapbacked
