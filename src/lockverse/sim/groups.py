@@ -124,7 +124,7 @@ class Group(mem_cgroup):
         self.memory = PageCounter(NULL if parent is None else parent.memory)
         self.css_refcnt = Atomic(1)
         self.css_dying = self.css_freed = False
-        self.vmstats = NULL
+        self.vmstats = self.vmstats_percpu = self.rstat_cpu = self.lruvec = self.memsw = self.id_ref = NULL  # a counter has these here, or nobody
         self.parent = NULL if parent is None else parent
         above = [NULL] * NR_COUNTERS if parent is None else parent.counters
         self.counters = [Counter(share, up) for share, up in zip(self.state, above, strict=True)]
