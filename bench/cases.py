@@ -1,6 +1,7 @@
 """The cases: a model, its parameters, what every tool must find, and how each tool is told the parameters.
 
-The counts of distinct states are those of an executable reference of the models and of SPIN. `depth` is the length of
+The counts of distinct states are those of an executable reference of the models and of SPIN; that of C4, which SPIN was not run on to its
+end, follows from those of the smaller ones of its model by the recurrence that they keep, a(n) = 3 a(n-1) + a(n-2). `depth` is the length of
 the longest path that SPIN's depth-first search needs, rounded up. Leaves out the tools' commands: tools.py.
 """
 
