@@ -1,8 +1,7 @@
 """Several checks at a time, in processes of their own: the schemes of a folder are independent, and most are too small for threads to help.
 
-Processes are forked, so that they have the schemes as they were loaded. What a
-check raises is raised in this process, by running it once more here. Ctrl-C ends all checks, each of which tells how far it came. Leaves
-out what a check is, and printing.
+Processes are forked, so that they have the schemes as they were loaded. What a check raises is raised in this process, by running it once
+more here. Ctrl-C ends all checks, each of which tells how far it came. Leaves out what a check is, and printing.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from __future__ import annotations
 from lockverse.codegen.lower import COUNT_BITS, END, FLAGS_AT
 from lockverse.jit.dialect import call, load, shift_left, shift_right, store
 
-from .hashing import copy, first_hash
+from .hashing import copy, difference, first_hash
 
 W = 1  # words of a state; overridden when compiled, as are the constants of `hashing`
 SUCCESSORS = (1 << COUNT_BITS) - 1  # of what an expansion says
@@ -153,7 +153,7 @@ def number_of(endless: int, state: int) -> int:
     word = load(slots, slot)
     while word != 0:
         number = (word & (1 << NUMBER_BITS) - 1) - 1
-        if word >> NUMBER_BITS == kept >> NUMBER_BITS and equal(state, record(endless, number)):
+        if word >> NUMBER_BITS == kept >> NUMBER_BITS and difference(state, record(endless, number)) == 0:
             return number
         slot = slot + 1 & load(endless, E_MASK)
         word = load(slots, slot)
@@ -169,14 +169,6 @@ def number_of(endless: int, state: int) -> int:
     store(load(endless, E_OPEN), load(endless, E_OPENED), number)
     store(endless, E_OPENED, load(endless, E_OPENED) + 1)
     return number
-
-
-def equal(a: int, b: int) -> int:
-    """Whether two states are."""
-    differing = 0
-    for word in range(W):
-        differing = differing | load(a, word) ^ load(b, word)
-    return differing == 0
 
 
 def enter_again(endless: int, first: int, last: int) -> int:

@@ -69,6 +69,14 @@ def copy(source: int, target: int) -> int:
     return 0
 
 
+def difference(one: int, other: int) -> int:
+    """0 if two states are equal."""
+    found = 0
+    for word in range(W):
+        found = found | load(one, word) ^ load(other, word)
+    return found
+
+
 def mix64(x: int) -> int:
     """A bijection of 64 bits, in which each bit depends on all."""
     x = mul(x ^ shift_right(x, 30), MIX_1)
@@ -257,6 +265,11 @@ def grow(growth: int) -> int:
     return code if code else MOVED
 
 
+def displaced(second: int, displacement: int) -> int:
+    """What a slot of 8 bytes has of a state that is so far from home."""
+    return second | displacement << 1
+
+
 def put(growth: int, first: int, second: int) -> int:
     """As `place`, for a state that is being moved: NEW or NO_ROOM."""
     line = home_line(first, load(growth, G_NEW_LINES))
@@ -272,7 +285,7 @@ def put(growth: int, first: int, second: int) -> int:
                 store(address, 2 * entries, first)
                 store(address, 2 * entries + 1, second)
             else:
-                store(address, entries, second | displacement << 1)
+                store(address, entries, displaced(second, displacement))
             return NEW
         line += displacement + 1
     return NO_ROOM

@@ -14,21 +14,17 @@ from __future__ import annotations
 from lockverse.jit.dialect import (
     compare_exchange,
     load,
-    load8,
     match8,
     prefetch,
     shift_left,
     shift_right,
     store,
-    store8,
     trailing_zeros,
     unrolled,
 )  # fmt: skip
 
 from .hashing import (
     DISPLACED,
-    G_COUNTS,
-    G_HIGH,
     G_LOW,
     G_NEW_LINES,
     G_SCRATCH,
@@ -42,8 +38,10 @@ from .hashing import (
     NEW,
     NO_ROOM,
     copy,
+    difference,
     first_hash,
     home_line,
+    put,
 )
 from .kernel import C_LINES, C_TABLE, GROW, P_CHOSEN, P_HASHES, P_OUT, P_PLACE, hash_size, kept
 
@@ -67,14 +65,6 @@ def slot_for(first: int, state: int) -> int:
 def state_of(slot: int) -> int:
     """Where the state is."""
     return (slot & (1 << ADDRESS_BITS) - 1) << 3
-
-
-def difference(one: int, other: int) -> int:
-    """0 if two states are equal."""
-    found = 0
-    for word in range(W):
-        found = found | load(one, word) ^ load(other, word)
-    return found
 
 
 def slot_in(line: int, found: int, state: int) -> int:
@@ -189,20 +179,9 @@ def put_late(context: int, worker: int, index: int) -> int:
     return GROW if result == NO_ROOM else 0
 
 
-def put(growth: int, first: int, slot: int) -> int:
-    """As `place`, for a slot that is being moved: NEW or NO_ROOM."""
-    line = home_line(first, load(growth, G_NEW_LINES))
-    counts = load(growth, G_COUNTS)
-    for displacement in range(DISPLACED):
-        if line >= load(growth, G_HIGH):
-            return NO_ROOM
-        entries = load8(counts, line)
-        if entries < LINE_WORDS:
-            store8(counts, line, entries + 1)
-            store(load(growth, G_TABLE) + (line << LINE_LOG), entries, slot)
-            return NEW
-        line += displacement + 1
-    return NO_ROOM
+def displaced(slot: int, displacement: int) -> int:
+    """A slot does not say how far its state is from home: the state does."""
+    return slot
 
 
 def move_line(growth: int, line: int) -> int:
@@ -242,4 +221,4 @@ def refer(context: int, first: int, last: int) -> int:
     return 0
 
 
-INSTEAD = {f.__name__: f for f in (second_hash, place, locate, sift, put_home, put_late, put, move_line)}
+INSTEAD = {f.__name__: f for f in (second_hash, place, locate, sift, put_home, put_late, displaced, move_line)}
